@@ -1,1 +1,22 @@
 #![doc = include_str!("../README.md")]
+
+mod answer;
+mod api;
+mod body;
+mod clock;
+mod error;
+mod id;
+mod key;
+mod lab;
+mod query;
+mod rate;
+mod record;
+mod rows;
+mod server;
+mod store;
+
+pub use error::{Error, Result};
+pub use key::Role;
+pub use lab::{Lab, Options, Vps};
+pub use record::Address;
+pub use server::serve;
