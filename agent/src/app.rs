@@ -1,0 +1,365 @@
+//! The agent's life: bind, build, announce, spawn, wait, drain.
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use periodic::{Backoff, Change, Control, Failure, Outcome, Phase, Policy, Retry, Supervisor};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::{self, Config, Env, Http};
+use crate::http::{self, Limits, Routes};
+use crate::logging;
+use crate::loops::public_ip::{self, Outside, PublicIp};
+use crate::loops::register_heartbeat::{self, Registrar};
+use crate::notify::Notify;
+use crate::shared::Shared;
+use crate::snapshot::Place;
+
+/// How this agent introduces itself to servers.
+pub(crate) const USER_AGENT: &str = concat!("sigma-agent/", env!("CARGO_PKG_VERSION"));
+
+/// How long loops that are at work may go on after the word to stop.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// Host files are read on threads beside the main one; they go when there is nothing to read.
+const IDLE_THREAD: Duration = Duration::from_secs(1);
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(config: Config, args: &[OsString], env: Env<'_>) -> Result<(), String> {
+    logging::init(
+        config.log.format,
+        config.log.level,
+        under_service_manager(env),
+    );
+    let notify = Arc::new(Notify::from_env(env));
+    block_on(async {
+        let agent = Agent::new(config, Arc::clone(&notify));
+        let settings = agent.settings.clone();
+        let control = agent.supervisor.control();
+        let mut signals =
+            Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
+        let reloads = async {
+            loop {
+                match signals.next().await {
+                    Told::Stop(signal) => break tracing::info!(signal, "stopping"),
+                    Told::Reload => reload(args, env, &settings, &control, &notify),
+                }
+            }
+        };
+        agent.run(reloads).await;
+        Ok(())
+    })
+}
+
+/// Runs a future on this thread; work that hangs on other threads does not hold up the end.
+pub(crate) fn block_on(work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_keep_alive(IDLE_THREAD)
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
+}
+
+fn under_service_manager(env: Env<'_>) -> bool {
+    ["JOURNAL_STREAM", "INVOCATION_ID", "NOTIFY_SOCKET"]
+        .iter()
+        .any(|name| env(name).is_some())
+}
+
+/// An agent that is built and not yet running.
+pub(crate) struct Agent {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) shared: Arc<Shared>,
+    settings: watch::Sender<Arc<Config>>,
+    notify: Arc<Notify>,
+    stop_http: watch::Sender<bool>,
+}
+
+impl Agent {
+    pub(crate) fn new(config: Config, notify: Arc<Notify>) -> Self {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            api = config.api.url,
+            interval_seconds = config.interval.as_secs(),
+            "starting"
+        );
+        let teller = Arc::clone(&notify);
+        let supervisor = Supervisor::new(RandomState::new().hash_one(std::process::id()))
+            .on_change(move |name, change| tell(name, change, &teller));
+        let mut agent = Self {
+            supervisor,
+            shared: Arc::new(Shared::new()),
+            settings: watch::Sender::new(Arc::new(config)),
+            notify,
+            stop_http: watch::Sender::new(false),
+        };
+        agent.spawn_http();
+        agent.spawn_api();
+        agent.spawn_watchdog();
+        agent
+    }
+
+    /// The server comes first, so that the first report carries its port; where the port is taken, the rest starts without it.
+    fn spawn_http(&mut self) {
+        let Some(http) = self.settings.borrow().http.clone() else {
+            return;
+        };
+        let routes = Routes {
+            shared: Arc::clone(&self.shared),
+            board: self.supervisor.board(),
+            settings: self.settings.subscribe(),
+        };
+        let (shared, control, stop) = (
+            Arc::clone(&self.shared),
+            self.supervisor.control(),
+            self.stop_http.subscribe(),
+        );
+        let policy = Policy::every(Duration::from_secs(3600), Phase::START);
+        self.supervisor.spawn("http", policy, async move || {
+            if shared.listening().is_some() {
+                return Ok(());
+            }
+            open(&http, &routes, stop.clone())?;
+            if shared.reported().is_some() {
+                // The API was told that there is no server: it should hear of this one.
+                control.wake(register_heartbeat::NAME);
+            }
+            Ok(())
+        });
+    }
+
+    fn spawn_api(&mut self) {
+        let config = Arc::clone(&self.settings.borrow());
+        let place = Place::new(&config.host);
+        let outside = watch::Sender::new(Outside::default());
+        let mut registrar = Registrar::new(
+            self.settings.subscribe(),
+            outside.subscribe(),
+            place.clone(),
+            Arc::clone(&self.shared),
+        );
+        let mut public_ip = PublicIp {
+            settings: self.settings.subscribe(),
+            place: place.clone(),
+            outside,
+            control: self.supervisor.control(),
+            last_good: ipdiscover::public::LastGood::default(),
+        };
+        let policy = Policy::every(public_ip::REFRESH, phase(&config, &place));
+        self.supervisor
+            .spawn(public_ip::NAME, policy, async move || public_ip.run().await);
+        self.supervisor.spawn(
+            register_heartbeat::NAME,
+            heartbeat_policy(&config, &place),
+            async move || registrar.run().await,
+        );
+    }
+
+    fn spawn_watchdog(&mut self) {
+        let Some(period) = self.notify.watchdog_period() else {
+            return;
+        };
+        let notify = Arc::clone(&self.notify);
+        self.supervisor.spawn(
+            "watchdog",
+            Policy::every(period, Phase::START),
+            async move || {
+                notify.alive();
+                Ok(())
+            },
+        );
+    }
+
+    /// Runs until `stop` is over, then lets what is under way end, but not for long.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) {
+        self.notify.ready();
+        let stop = async {
+            stop.await;
+            self.notify.stopping();
+            self.stop_http.send_replace(true);
+        };
+        let dropped = self.supervisor.run(stop, GRACE).await;
+        if !dropped.is_empty() {
+            tracing::warn!(loops = dropped.join(", "), "cut off while stopping");
+        }
+        self.stop_http.closed().await;
+    }
+}
+
+/// Opens the server's socket and starts answering.
+fn open(http: &Http, routes: &Routes, stop: watch::Receiver<bool>) -> Outcome {
+    let (listener, listening) = http::listen(http).map_err(|error| {
+        let advice =
+            "no status, metrics or port allocation until it is free; or set --metrics-port";
+        Failure::new(
+            format!(
+                "cannot listen on {} port {}: {error}; {advice}",
+                http.address, http.port
+            ),
+            Retry::Backoff,
+        )
+    })?;
+    tracing::info!(address = %http.address, port = listening.port, "listening");
+    routes.shared.set_listening(listening);
+    tokio::spawn(http::serve(
+        listener,
+        routes.clone(),
+        Limits::default(),
+        stop,
+    ));
+    Ok(())
+}
+
+/// Every wait is in proportion to the interval: at 60 s, retries come after 30 to 120 s, and every 5 minutes where only a person can help.
+fn heartbeat_policy(config: &Config, place: &Place) -> Policy {
+    let interval = config.interval;
+    Policy {
+        backoff: Backoff {
+            floor: interval / 2,
+            base: interval * 3 / 2,
+            cap: interval * 2,
+        },
+        slow: interval * 5,
+        wake_gap: interval / 6,
+        limit: register_heartbeat::LIMIT,
+        ..Policy::every(interval, phase(config, place))
+    }
+}
+
+/// Where in its interval this host beats: spread over the fleet, the same after every restart. Clones share a machine-id, so the
+/// hostname counts too.
+fn phase(config: &Config, place: &Place) -> Phase {
+    let mut id = place.machine_id().unwrap_or_default();
+    id.push_str(config.identity.hostname.as_deref().unwrap_or_default());
+    id.push_str(&place.hostname().unwrap_or_default());
+    Phase::of(id.as_bytes())
+}
+
+/// Says a change of a loop's state once, in the log and to the service manager.
+fn tell(name: &str, change: &Change, notify: &Notify) {
+    match change {
+        Change::FirstSuccess => {
+            tracing::debug!(task = name, "works");
+            if name == register_heartbeat::NAME {
+                notify.status("registered, heartbeats arrive");
+            }
+        }
+        Change::Failing { failure, next_in } | Change::FailingDifferently { failure, next_in } => {
+            tracing::warn!(
+                task = name,
+                error = failure.message,
+                next_try_in_seconds = next_in.as_secs(),
+                "failing"
+            );
+            notify.status(&format!("{name} failing: {failure}"));
+        }
+        Change::Recovered {
+            failed_for,
+            failures,
+        } => {
+            tracing::info!(
+                task = name,
+                failed_for_seconds = failed_for.as_secs(),
+                failures,
+                "works again"
+            );
+            notify.status(&format!("{name} works again"));
+        }
+    }
+}
+
+/// Takes a changed configuration over; one with mistakes changes nothing.
+fn reload(
+    args: &[OsString],
+    env: Env<'_>,
+    settings: &watch::Sender<Arc<Config>>,
+    control: &Control,
+    notify: &Notify,
+) {
+    notify.reloading();
+    match cli::reload(args, env) {
+        Ok(new) => {
+            let old = Arc::clone(&settings.borrow());
+            for option in cli::needs_restart(&old, &new) {
+                tracing::warn!(option, "changed, but takes effect only after a restart");
+            }
+            for warning in &new.warnings {
+                tracing::warn!("{warning}");
+            }
+            logging::set_level(new.log.level);
+            let place = Place::new(&old.host);
+            let new = Config {
+                http: old.http.clone(),
+                scan: old.scan.clone(),
+                host: old.host.clone(),
+                ..new
+            };
+            control.set_policy(register_heartbeat::NAME, &heartbeat_policy(&new, &place));
+            settings.send_replace(Arc::new(new));
+            control.wake(public_ip::NAME);
+            control.wake(register_heartbeat::NAME);
+            tracing::info!("configuration reloaded");
+        }
+        Err(refusal) => {
+            tracing::error!(%refusal, "the configuration has mistakes: the old one stays");
+        }
+    }
+    notify.ready();
+}
+
+/// What the process is told by a signal.
+enum Told {
+    Stop(&'static str),
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+#[cfg(feature = "lab")]
+pub(crate) async fn told_to_stop() -> std::io::Result<()> {
+    let mut signals = Signals::new()?;
+    while !matches!(signals.next().await, Told::Stop(_)) {}
+    Ok(())
+}
+
+/// The cause at the bottom of an error: the layers above it say little.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
+}

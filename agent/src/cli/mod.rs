@@ -1,0 +1,297 @@
+//! Flags, environment and file → what to do; the only place that knows names of options and their defaults.
+
+mod config;
+mod file;
+mod layers;
+mod options;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+#[cfg(feature = "lab")]
+use std::path::PathBuf;
+#[cfg(feature = "lab")]
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, ValueHint};
+
+pub(crate) use config::{
+    Addresses, Api, Config, FirstContact, HostPlace, Http, KeySource, LogFormat, Lookup,
+};
+pub(crate) use layers::{Env, Mistake};
+#[cfg(test)]
+use options::Reload;
+use options::{OPTIONS, Opt, Section};
+pub(crate) use values::sigma_reserved;
+
+/// What the process is to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Run the agent until it is told to stop.
+    Run(Box<Config>),
+    /// Show this host once.
+    Info { config: Box<Config>, json: bool },
+    /// Run a small Sigma API with an agent beside it.
+    #[cfg(feature = "lab")]
+    Lab(Lab),
+    /// Print this text and stop: help or version.
+    Print(String),
+}
+
+/// How the lab is to run.
+#[cfg(feature = "lab")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lab {
+    /// Where the database is kept; `None`: in memory, gone at the end.
+    pub(crate) data: Option<PathBuf>,
+    /// `None`: the usual one, or any that is free.
+    pub(crate) api_port: Option<u16>,
+    pub(crate) interval: Duration,
+}
+
+#[cfg(feature = "lab")]
+impl Lab {
+    /// The configuration of the lab's agent: on loopback, asking nobody outside, whatever this machine's environment and files say.
+    pub(crate) fn agent(
+        &self,
+        api_url: &str,
+        api_key: &str,
+        metrics_port: u16,
+        hostname: Option<&str>,
+    ) -> Result<Config, Refusal> {
+        let interval = self.interval.as_secs().to_string();
+        let metrics_port = metrics_port.to_string();
+        let mut set = vec![
+            ("config", "/dev/null"),
+            ("api-url", api_url),
+            ("api-key", api_key),
+            ("interval", interval.as_str()),
+            ("metrics-address", "127.0.0.1"),
+            ("metrics-port", metrics_port.as_str()),
+            ("public-ip-lookup", "off"),
+            ("log-level", "warn"),
+        ];
+        set.extend(hostname.map(|hostname| ("hostname", hostname)));
+        let flags = |option: &Opt| {
+            set.iter()
+                .find(|(name, _)| *name == option.name)
+                .map(|(_, value)| OsString::from(value))
+        };
+        Config::load(&flags, &|_| None).map_err(Refusal::Mistakes)
+    }
+}
+
+/// Why the command line cannot be followed.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The parser's own words, ready to print.
+    Usage(String),
+    Mistakes(Vec<Mistake>),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => f.write_str(text.trim_end()),
+            Self::Mistakes(mistakes) => {
+                let plural = if mistakes.len() == 1 { "" } else { "s" };
+                writeln!(
+                    f,
+                    "sigma-agent: {} mistake{plural} in the configuration",
+                    mistakes.len()
+                )?;
+                for mistake in mistakes {
+                    writeln!(f, "  {mistake}")?;
+                }
+                f.write_str("Nothing was started. All options: sigma-agent --help")
+            }
+        }
+    }
+}
+
+/// Understands a command line: `args` without the program's name.
+pub(crate) fn parse(args: &[OsString], env: Env<'_>) -> Result<Command, Refusal> {
+    let matches = match command().no_binary_name(true).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => return Err(Refusal::Usage(error.to_string())),
+        Err(error) => return Ok(Command::Print(error.to_string())),
+    };
+    match matches.subcommand() {
+        Some(("info", sub)) => {
+            let config = load(sub, env)?;
+            Ok(Command::Info {
+                config: Box::new(config),
+                json: sub.get_flag("json"),
+            })
+        }
+        #[cfg(feature = "lab")]
+        Some(("lab", sub)) => lab(sub).map(Command::Lab),
+        _ => load(&matches, env).map(|config| Command::Run(Box::new(config))),
+    }
+}
+
+/// Loads the configuration of `args` once more, for a reload.
+pub(crate) fn reload(args: &[OsString], env: Env<'_>) -> Result<Config, Refusal> {
+    match parse(args, env)? {
+        Command::Run(config) => Ok(*config),
+        _ => Err(Refusal::Usage("only a running agent can reload".to_owned())),
+    }
+}
+
+fn load(matches: &ArgMatches, env: Env<'_>) -> Result<Config, Refusal> {
+    let flags = |option: &Opt| {
+        let mut values = matches.try_get_raw(option.name).ok().flatten()?;
+        // A switch without a value stands for `true`.
+        Some(
+            values
+                .next_back()
+                .map_or_else(|| OsString::from("true"), OsString::from),
+        )
+    };
+    Config::load(&flags, env).map_err(Refusal::Mistakes)
+}
+
+/// The names of the options that differ between two configurations and need a restart to take effect.
+pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let changed = [
+        (
+            old.http != new.http,
+            ["metrics-port", "metrics-address"].as_slice(),
+        ),
+        (
+            old.scan != new.scan,
+            &["port-scan", "port-scan-range", "port-scan-interval"],
+        ),
+        (old.host != new.host, &["host-root", "host-proc"]),
+        (old.log.format != new.log.format, &["log-format"]),
+    ];
+    changed
+        .into_iter()
+        .filter(|(changed, _)| *changed)
+        .flat_map(|(_, names)| names.iter().copied())
+        .collect()
+}
+
+const AFTER_HELP: &str = "\
+Every option can stand in the environment or, with underscores, in the file:
+flag over environment over file over default.
+
+Examples:
+  sigma-agent --api-url https://sigma.example/api --api-key-file /etc/sigma-agent/key
+  sigma-agent info --json
+Exit codes: 0 stopped as asked, 1 could not run, 64 mistake in the configuration.";
+
+fn command() -> clap::Command {
+    let json = Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON");
+    let info = clap::Command::new("info")
+        .about("Show what the agent knows about this host, once")
+        .args(
+            OPTIONS
+                .iter()
+                .filter(|option| about_host(option))
+                .map(argument),
+        )
+        .arg(json);
+    let root = clap::Command::new("sigma-agent")
+        .about("Registers this host with a Sigma API, sends heartbeats and serves its status over HTTP.")
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(AFTER_HELP)
+        .args(OPTIONS.iter().map(argument))
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand(info);
+    #[cfg(feature = "lab")]
+    let root = root.subcommand(lab_command());
+    root
+}
+
+fn about_host(option: &Opt) -> bool {
+    matches!(
+        option.section,
+        Section::Identity | Section::Addresses | Section::Host | Section::General
+    )
+}
+
+fn argument(option: &'static Opt) -> Arg {
+    let mut help = option.help.to_owned();
+    if !option.default.is_empty() && option.value.is_some() {
+        help.push_str(&format!(" [default: {}]", option.default));
+    }
+    help.push_str(&format!(" [env: {}]", option.env));
+    let argument = Arg::new(option.name)
+        .long(option.name)
+        .help(help)
+        .help_heading(option.section.title());
+    let argument = match option.value {
+        // `--switch` and `--switch=false` both work.
+        None => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .value_name("BOOL"),
+        Some(value) => argument
+            .num_args(1)
+            .value_name(value)
+            .value_hint(if value == "FILE" {
+                ValueHint::FilePath
+            } else {
+                ValueHint::Unknown
+            }),
+    };
+    // The value parser takes any bytes, so that our own words tell what is wrong with them.
+    argument
+        .action(ArgAction::Set)
+        .allow_hyphen_values(true)
+        .value_parser(clap::value_parser!(OsString))
+}
+
+#[cfg(feature = "lab")]
+fn lab_command() -> clap::Command {
+    clap::Command::new("lab")
+        .about("Run a small Sigma API for this machine alone, with an agent beside it, on loopback")
+        .arg(
+            Arg::new("data")
+                .long("data")
+                .value_name("DIR")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Keep the database in this folder; default: in memory"),
+        )
+        .arg(
+            Arg::new("api-port")
+                .long("api-port")
+                .value_name("PORT")
+                .value_parser(clap::value_parser!(u16))
+                .help(
+                    "Port of the API on 127.0.0.1; default: 3000, or a free one if that is taken",
+                ),
+        )
+        .arg(
+            Arg::new("interval")
+                .long("interval")
+                .value_name("SECONDS")
+                .default_value("5")
+                .help("Heartbeat interval of the lab's agent"),
+        )
+}
+
+#[cfg(feature = "lab")]
+fn lab(matches: &ArgMatches) -> Result<Lab, Refusal> {
+    let text = matches
+        .get_one::<String>("interval")
+        .map_or("5", String::as_str);
+    let interval = values::duration(1..=150)(text).map_err(|allowed| {
+        Refusal::Mistakes(vec![Mistake(format!(
+            "--interval: {text:?} is not allowed; {allowed}"
+        ))])
+    })?;
+    Ok(Lab {
+        data: matches.get_one("data").cloned(),
+        api_port: matches.get_one("api-port").copied(),
+        interval,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! `sigma-agent lab`: a small Sigma API with an agent beside it, on loopback, for one machine.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sigma_lab::{Role, Vps};
+use tokio::net::TcpListener;
+
+use crate::app::{Agent, block_on, told_to_stop};
+use crate::cli::{self, LogFormat};
+use crate::clock::rfc3339;
+use crate::logging;
+use crate::notify::Notify;
+use crate::snapshot::Place;
+
+/// Where the real API listens by default.
+const API_PORT: u16 = 3000;
+
+/// Where the agent's server listens by default.
+const METRICS_PORT: u16 = 9102;
+
+/// The name of a machine that has none of its own.
+const NAMELESS: &str = "lab";
+
+/// How often the lab looks for news to print.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Runs until Ctrl-C or SIGTERM.
+pub(crate) fn run(options: &cli::Lab) -> Result<(), String> {
+    logging::init(LogFormat::Human, tracing::Level::WARN, false);
+    block_on(async {
+        let lab = open(options.data.as_deref())?;
+        let keys = |name, role| {
+            lab.create_key(name, role)
+                .map_err(|error| format!("cannot make a key: {error}"))
+        };
+        let (admin, key) = (keys("lab", Role::Admin)?, keys("lab-agent", Role::Agent)?);
+
+        let api = listen(options.api_port, API_PORT).await?;
+        let api_url = format!(
+            "http://{}/api",
+            api.local_addr().map_err(|error| error.to_string())?
+        );
+        let config = options
+            .agent(&api_url, &key, free_port().await?, hostname().as_deref())
+            .map_err(|refusal| refusal.to_string())?;
+        let metrics_port = config.http.as_ref().map_or(0, |http| http.port);
+        print(&welcome(
+            &api_url,
+            metrics_port,
+            &admin,
+            options.data.as_deref(),
+        ));
+
+        let agent = Agent::new(config, Arc::new(Notify::none()));
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let signal = async {
+            let told = told_to_stop().await;
+            stop.send_replace(true);
+            told
+        };
+        let (told, served, (), ()) = tokio::join!(
+            signal,
+            sigma_lab::serve(api, lab.clone(), until(stopped.clone())),
+            agent.run(until(stopped.clone())),
+            watch(&lab, until(stopped)),
+        );
+        print("stopped\n");
+        told.and(served).map_err(|error| error.to_string())
+    })
+}
+
+fn open(data: Option<&Path>) -> Result<sigma_lab::Lab, String> {
+    let Some(folder) = data else {
+        return sigma_lab::Lab::in_memory().map_err(|error| error.to_string());
+    };
+    std::fs::create_dir_all(folder)
+        .map_err(|error| format!("--data {}: {error}", folder.display()))?;
+    sigma_lab::Lab::open(&folder.join("sigma-lab.sqlite"))
+        .map_err(|error| format!("--data {}: {error}", folder.display()))
+}
+
+/// The port that was asked for, or else the usual one, or else any that is free.
+async fn listen(asked: Option<u16>, usual: u16) -> Result<TcpListener, String> {
+    let port = asked.unwrap_or(usual);
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse && asked.is_none() => {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+        }
+        other => other,
+    }
+    .map_err(|error| format!("cannot listen on 127.0.0.1 port {port}: {error}"))
+}
+
+/// A port for the agent's server; it may be gone a moment later, and then the agent says so and tries again.
+async fn free_port() -> Result<u16, String> {
+    let listener = listen(None, METRICS_PORT).await?;
+    listener
+        .local_addr()
+        .map(|address| address.port())
+        .map_err(|error| error.to_string())
+}
+
+/// A name for a machine that has none of its own.
+fn hostname() -> Option<String> {
+    let here = cli::HostPlace {
+        root: "/".into(),
+        proc: None,
+    };
+    let own = Place::new(&here).hostname();
+    own.is_none_or(|name| cli::sigma_reserved(name.trim()))
+        .then(|| NAMELESS.to_owned())
+}
+
+fn welcome(api_url: &str, metrics_port: u16, admin: &str, data: Option<&Path>) -> String {
+    let database = data.map_or_else(
+        || "in memory, gone at the end (--data DIR keeps it)".to_owned(),
+        |folder| folder.display().to_string(),
+    );
+    format!(
+        "\
+sigma-lab: a small Sigma API with an agent beside it, for this machine alone.
+Fleets run the real Sigma API.
+
+  API       {api_url}
+  agent     http://127.0.0.1:{metrics_port}/status
+  database  {database}
+
+Look at it from another terminal (the key is new at every start and good for this lab only):
+  curl -s -H 'X-Api-Key: {admin}' {api_url}/vps
+  curl -s http://127.0.0.1:{metrics_port}/status
+
+Ctrl-C ends it.
+
+"
+    )
+}
+
+/// Prints what happens in the API's database.
+async fn watch(lab: &sigma_lab::Lab, stop: impl Future<Output = ()>) {
+    let look = async {
+        let mut known: Vec<Vps> = Vec::new();
+        loop {
+            if let Ok(now) = lab.vps() {
+                print(&news(&known, &now));
+                known = now;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = stop => {}
+        () = look => {}
+    }
+}
+
+/// What changed between two looks at the records, a line each.
+fn news(before: &[Vps], now: &[Vps]) -> String {
+    let mut text = String::new();
+    for vps in now {
+        let what = match before.iter().find(|old| old.id == vps.id) {
+            None => "registered",
+            Some(old) if old.last_heartbeat != vps.last_heartbeat => "heartbeat",
+            Some(_) => continue,
+        };
+        let addresses: Vec<&str> = vps
+            .addresses
+            .iter()
+            .map(|address| address.ip.as_str())
+            .collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{}  {what:10}  {} ({})  {}",
+            rfc3339(SystemTime::now()),
+            vps.hostname,
+            vps.status,
+            addresses.join(", ")
+        );
+    }
+    text
+}
+
+/// To standard output; whoever closed it wants no more of it.
+fn print(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,507 @@
+//! Keeps the Sigma API informed: registers this host where needed, and beats.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipdiscover::{Address, Origin, Scope};
+use periodic::{Failure, Outcome, Retry};
+use serde_json::{Map, Value};
+use sigma_client::{
+    ApiKey, Client, Error, Heartbeat, IpEntry, PublicIp, Registration, StoredAddress, SystemInfo,
+    Vps, VpsStatus,
+};
+use tokio::sync::watch;
+
+use super::public_ip::Outside;
+use crate::cli::{Api, Config, FirstContact, KeySource};
+use crate::keyfile;
+use crate::shared::{Record, Reported, Shared};
+use crate::snapshot::{Place, Snapshot, reportable_addresses};
+
+/// The loop's name at the supervisor.
+pub(crate) const NAME: &str = "heartbeat";
+
+/// How long a run may take: a look-up to wait for and three calls of 10 s.
+pub(crate) const LIMIT: Duration = Duration::from_secs(50);
+
+/// How long a new host without any address waits for the first look-up.
+const LOOKUP_WAIT: Duration = Duration::from_secs(17);
+
+/// No certificate or key file is longer.
+const MAX_PEM: u64 = 1 << 20;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The label of addresses that mean nothing on the Internet.
+const INTERNAL: &str = "internal";
+
+/// The loop's state: what is configured, and what the API knows.
+pub(crate) struct Registrar {
+    settings: watch::Receiver<Arc<Config>>,
+    outside: watch::Receiver<Outside>,
+    place: Place,
+    shared: Arc<Shared>,
+    connection: Option<Connection>,
+    /// What the API has from us beyond heartbeats, once that is sure.
+    registered: Option<Said>,
+    /// The public addresses on the record, as the API last answered.
+    stored: Option<Vec<IpAddr>>,
+    warned_of_empty_record: bool,
+}
+
+/// The client, and the key it was made with.
+#[derive(Clone)]
+struct Connection {
+    client: Client,
+    key: Option<ApiKey>,
+}
+
+/// What a registration says beyond what every heartbeat says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Said {
+    hostname: String,
+    addresses: Vec<IpAddr>,
+    alias: Option<String>,
+    ssh_port: u16,
+}
+
+/// What there is to say about this host now.
+struct Report {
+    said: Said,
+    entries: Vec<IpEntry>,
+    /// Whether the addresses are all there are.
+    complete: bool,
+    system_info: SystemInfo,
+}
+
+impl Registrar {
+    pub(crate) fn new(
+        settings: watch::Receiver<Arc<Config>>,
+        outside: watch::Receiver<Outside>,
+        place: Place,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            settings,
+            outside,
+            place,
+            shared,
+            connection: None,
+            registered: None,
+            stored: None,
+            warned_of_empty_record: false,
+        }
+    }
+
+    /// One contact with the API.
+    pub(crate) async fn run(&mut self) -> Outcome {
+        let config = self.take_settings()?;
+        let connection = self.connection(&config.api)?;
+        let report = self.report(&config).await?;
+        let outcome = match self.contact(&connection.client, &config, &report).await {
+            Err(error) if error.is_unauthorized() => {
+                match self.with_another_key(&config.api, &connection) {
+                    Some(client) => self.contact(&client, &config, &report).await,
+                    None => Err(error),
+                }
+            }
+            other => other,
+        };
+        outcome.map_err(|error| failure(&error))
+    }
+
+    /// The configuration; a new one drops the connection, so that changed key and certificate files count too.
+    fn take_settings(&mut self) -> Result<Arc<Config>, Failure> {
+        if self.settings.has_changed().unwrap_or(false) {
+            self.connection = None;
+        }
+        Ok(Arc::clone(&self.settings.borrow_and_update()))
+    }
+
+    fn connection(&mut self, api: &Api) -> Result<Connection, Failure> {
+        if let Some(connection) = &self.connection {
+            return Ok(connection.clone());
+        }
+        let connection = connect(api).map_err(|why| Failure::new(why, Retry::Slowly))?;
+        Ok(self.connection.insert(connection).clone())
+    }
+
+    /// The client with the key that the file holds now, if that is another one than before.
+    fn with_another_key(&mut self, api: &Api, before: &Connection) -> Option<Client> {
+        let KeySource::File(path) = &api.key else {
+            return None;
+        };
+        match keyfile::read(path) {
+            Ok(key) if before.key.as_ref() != Some(&key) => {
+                tracing::info!(file = %path.display(), "the API key has changed: trying the new one");
+                let client = before.client.with_api_key(Some(key.clone()));
+                self.connection = Some(Connection {
+                    client: client.clone(),
+                    key: Some(key),
+                });
+                Some(client)
+            }
+            Ok(_) => None,
+            Err(why) => {
+                tracing::warn!(%why, "the API key cannot be read again");
+                None
+            }
+        }
+    }
+
+    async fn report(&mut self, config: &Config) -> Result<Report, Failure> {
+        let (local, complete) =
+            reportable_addresses(&self.place, &config.addresses.ignore_interfaces).await;
+        // Decided from this host's own tables alone, so this waits for no network; an error means that nobody decides any more.
+        let outside = self
+            .outside
+            .wait_for(|outside| outside.wanted.is_some())
+            .await
+            .map_or_else(|_| Outside::default(), |outside| outside.clone());
+        let mut addresses = ipdiscover::reportable(local.iter().chain(&outside.addresses));
+        if let Some(fixed) = config.addresses.public {
+            put_first(&mut addresses, fixed);
+        }
+        let snapshot = Snapshot::take(&self.place).await;
+        let hostname =
+            hostname(config, &snapshot).map_err(|why| Failure::new(why, Retry::NextPeriod))?;
+        let public_ip = self.public_ip(config, &addresses);
+        let metrics_port = self
+            .shared
+            .listening()
+            .map_or(0, |listening| listening.port);
+        let said = Said {
+            hostname,
+            addresses: addresses.iter().map(|address| address.ip).collect(),
+            alias: config.identity.alias.clone(),
+            ssh_port: config.identity.ssh_port,
+        };
+        self.shared.set_reported(Reported {
+            hostname: said.hostname.clone(),
+            addresses: said.addresses.clone(),
+            public_ip,
+        });
+        Ok(Report {
+            said,
+            entries: addresses
+                .iter()
+                .map(|address| entry(address, config.addresses.public))
+                .collect(),
+            complete: complete && outside.is_complete(),
+            system_info: system_info(&snapshot, metrics_port, public_ip),
+        })
+    }
+
+    /// The address for the API to call back: public IPv4, or IPv6 where the server listens on it.
+    fn public_ip(&self, config: &Config, addresses: &[Address]) -> Option<IpAddr> {
+        let ipv6_served = self
+            .shared
+            .listening()
+            .is_some_and(|listening| listening.ipv6);
+        let mut public = addresses
+            .iter()
+            .filter(|address| address.scope.is_public())
+            .map(|address| address.ip);
+        config
+            .addresses
+            .public
+            .or_else(|| public.find(|ip| ip.is_ipv4() || ipv6_served))
+    }
+
+    async fn contact(
+        &mut self,
+        client: &Client,
+        config: &Config,
+        report: &Report,
+    ) -> Result<(), Error> {
+        if self
+            .registered
+            .as_ref()
+            .is_some_and(|before| before.hostname != report.said.hostname)
+        {
+            tracing::info!(hostname = report.said.hostname, "the hostname has changed");
+            self.forget();
+        }
+        if self.must_register(config.first_contact, report) {
+            self.register(client, report).await?;
+        }
+        match self.heartbeat(client, report).await {
+            Err(error) if error.is_unknown_host() => self.start_over(client, config, report).await,
+            Err(error) => Err(error),
+            Ok(vps) => self.settle(client, report, &vps).await,
+        }
+    }
+
+    /// Registers a host that the API does not know: nothing can be lost there.
+    async fn start_over(
+        &mut self,
+        client: &Client,
+        config: &Config,
+        report: &Report,
+    ) -> Result<(), Error> {
+        self.forget();
+        let awaited = self.awaited(config, report).await;
+        let report = awaited.as_ref().unwrap_or(report);
+        self.register(client, report).await?;
+        self.heartbeat(client, report).await.map(drop)
+    }
+
+    /// After a heartbeat that came first: registers if the record says other things than we do, else takes it as registered.
+    async fn settle(&mut self, client: &Client, report: &Report, vps: &Vps) -> Result<(), Error> {
+        if self.registered.is_some() || !self.loses_nothing(report) {
+            return Ok(());
+        }
+        let same_port = vps.ssh_port.is_none_or(|port| port == report.said.ssh_port);
+        let same_alias = report.said.alias.is_none() || report.said.alias == vps.alias;
+        if same_port && same_alias {
+            self.registered = Some(report.said.clone());
+        } else if self.in_service() {
+            self.register(client, report).await?;
+        }
+        Ok(())
+    }
+
+    /// The report with the addresses of the first look-up, where a new host has no address to tell without it.
+    async fn awaited(&mut self, config: &Config, report: &Report) -> Option<Report> {
+        if !report.entries.is_empty() || self.outside.borrow().is_settled() {
+            return None;
+        }
+        let settled = self.outside.wait_for(Outside::is_settled);
+        let _ = tokio::time::timeout(LOOKUP_WAIT, settled).await;
+        self.report(config).await.ok()
+    }
+
+    /// Whether to register before the heartbeat.
+    ///
+    /// Registering replaces the list of addresses and makes the record active. So it waits for a list that loses nothing, and what
+    /// changes while the operator has retired or suspended the record is left to the heartbeats.
+    fn must_register(&self, first_contact: FirstContact, report: &Report) -> bool {
+        let due = match &self.registered {
+            Some(before) => *before != report.said && self.in_service(),
+            None => {
+                first_contact == FirstContact::Register
+                    && (self.shared.record().is_none() || self.in_service())
+            }
+        };
+        due && self.loses_nothing(report)
+    }
+
+    fn in_service(&self) -> bool {
+        self.shared.record().is_some_and(|record| {
+            matches!(record.status, VpsStatus::Active | VpsStatus::Provisioning)
+        })
+    }
+
+    /// Whether sending these addresses can take no public one, and with it its label, off the record.
+    fn loses_nothing(&self, report: &Report) -> bool {
+        let listed = |ip: &IpAddr| report.said.addresses.contains(ip);
+        !report.entries.is_empty()
+            && (report.complete
+                || self
+                    .stored
+                    .as_ref()
+                    .is_some_and(|stored| stored.iter().all(listed)))
+    }
+
+    async fn register(&mut self, client: &Client, report: &Report) -> Result<(), Error> {
+        let registration = Registration {
+            hostname: report.said.hostname.clone(),
+            alias: report.said.alias.clone(),
+            ip_addresses: report.entries.clone(),
+            ssh_port: report.said.ssh_port,
+            system_info: report.system_info.clone(),
+        };
+        let vps = client.register(&registration).await?;
+        tracing::info!(
+            hostname = vps.hostname,
+            id = vps.id,
+            status = vps.status.as_str(),
+            addresses = report.entries.len(),
+            "registered"
+        );
+        self.registered = Some(report.said.clone());
+        self.learn(&vps);
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self, client: &Client, report: &Report) -> Result<Vps, Error> {
+        // An empty list keeps what the API has; an incomplete one would not.
+        let ip_addresses = if self.loses_nothing(report) {
+            report.entries.clone()
+        } else {
+            Vec::new()
+        };
+        let heartbeat = Heartbeat {
+            hostname: report.said.hostname.clone(),
+            ip_addresses,
+            system_info: report.system_info.clone(),
+        };
+        let vps = client.heartbeat(&heartbeat).await?;
+        self.learn(&vps);
+        Ok(vps)
+    }
+
+    fn forget(&mut self) {
+        self.registered = None;
+        self.stored = None;
+        self.shared.replace_record(None);
+    }
+
+    /// Takes the API's answer in, and says once what an operator should know.
+    fn learn(&mut self, vps: &Vps) {
+        let stored = vps.ip_addresses.iter().filter_map(StoredAddress::parsed);
+        self.stored = Some(stored.filter(|ip| Scope::of(*ip).is_public()).collect());
+        let record = Record {
+            id: vps.id.clone(),
+            hostname: vps.hostname.clone(),
+            status: vps.status.clone(),
+        };
+        if let Some(before) = self.shared.replace_record(Some(record.clone()))
+            && before != record
+        {
+            tracing::warn!(
+                id = record.id,
+                was_id = before.id,
+                hostname = record.hostname,
+                was_hostname = before.hostname,
+                status = record.status.as_str(),
+                was_status = before.status.as_str(),
+                "the API's record of this host has changed"
+            );
+        }
+        if vps.stored_system_info().is_none() && !self.warned_of_empty_record {
+            self.warned_of_empty_record = true;
+            tracing::warn!(
+                id = record.id,
+                "the API answers well but stores nothing of our reports: give this record an `extra` of {{}} there"
+            );
+        }
+    }
+}
+
+fn connect(api: &Api) -> Result<Connection, String> {
+    let key = match &api.key {
+        KeySource::None => None,
+        KeySource::Given(key) => Some(key.clone()),
+        KeySource::File(path) => Some(keyfile::read(path)?),
+    };
+    let mut builder = Client::builder(&api.url)
+        .user_agent(crate::app::USER_AGENT)
+        .api_key(key.clone())
+        .proxies_from_environment(api.proxy_from_environment);
+    if let Some(path) = &api.ca {
+        builder = builder.ca_pem(&read_pem(path)?);
+    }
+    if let Some((certificate, private)) = &api.client {
+        builder = builder.client_identity_pem(&read_pem(certificate)?, &read_pem(private)?);
+    }
+    let client = builder.build().map_err(|error| error.to_string())?;
+    Ok(Connection { client, key })
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
+    let mut pem = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_PEM).read_to_end(&mut pem));
+    read.map(|_| pem)
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The name to register under: never one that many machines share.
+fn hostname(config: &Config, snapshot: &Snapshot) -> Result<String, String> {
+    if let Some(name) = &config.identity.hostname {
+        return Ok(name.clone());
+    }
+    match snapshot.hostname.as_deref().map(str::trim) {
+        Some(name) if !name.is_empty() && !crate::cli::sigma_reserved(name) => Ok(name.to_owned()),
+        Some(name) => Err(format!(
+            "the hostname {name:?} stands for no particular machine: set --hostname"
+        )),
+        None => Err("the hostname cannot be read: set --hostname".to_owned()),
+    }
+}
+
+/// Puts the address that the operator chose in front, where Prometheus and the API look first.
+fn put_first(addresses: &mut Vec<Address>, fixed: IpAddr) {
+    let known = addresses
+        .iter()
+        .position(|address| address.ip == fixed)
+        .map(|at| addresses.remove(at));
+    addresses.insert(
+        0,
+        known.unwrap_or_else(|| Address::new(fixed, Origin::Local)),
+    );
+}
+
+/// An address with its label. `internal` once stored cannot be taken back by an agent, so it is for what is sure to be internal.
+fn entry(address: &Address, fixed: Option<IpAddr>) -> IpEntry {
+    let internal = matches!(
+        address.scope,
+        Scope::Private | Scope::SharedCgnat | Scope::UniqueLocal
+    ) && fixed != Some(address.ip);
+    let label = if internal { INTERNAL } else { "" };
+    IpEntry {
+        ip: address.ip,
+        label: label.to_owned(),
+    }
+}
+
+/// The facts that the API and its web UI read, and a few that help people; what is unknown is left out.
+fn system_info(snapshot: &Snapshot, metrics_port: u16, public_ip: Option<IpAddr>) -> SystemInfo {
+    let facts = [
+        ("os", &snapshot.os),
+        ("kernel", &snapshot.kernel),
+        ("arch", &snapshot.architecture),
+        ("virtualization", &snapshot.virtualization),
+    ];
+    let mut extra: Map<String, Value> = facts
+        .into_iter()
+        .filter_map(|(key, fact)| Some((key.to_owned(), fact.as_deref()?.into())))
+        .collect();
+    extra.insert("agent_version".to_owned(), env!("CARGO_PKG_VERSION").into());
+    SystemInfo {
+        cpu_cores: snapshot.cpu_cores,
+        ram_mb: snapshot.memory_total_bytes.map(|bytes| bytes / MIB),
+        disk_gb: snapshot.disk_total_bytes.map(|bytes| bytes / GIB),
+        disk_used_gb: snapshot.disk_used_bytes.map(|bytes| bytes / GIB),
+        uptime_seconds: snapshot.uptime.map(|uptime| uptime.as_secs()),
+        load_avg: snapshot.load,
+        metrics_port,
+        public_ip: public_ip.map(PublicIp::from),
+        extra,
+    }
+}
+
+/// What an API's refusal means for the next try, in words that say what to do.
+fn failure(error: &Error) -> Failure {
+    if error.is_unauthorized() {
+        return Failure::new(
+            format!(
+                "{error}: the API refuses the key; check --api-key-file (it also says this while its database is away)"
+            ),
+            Retry::Slowly,
+        );
+    }
+    if error.is_forbidden() {
+        return Failure::new(
+            format!("{error}: the key's role may not do this; it takes a key of role agent"),
+            Retry::Slowly,
+        );
+    }
+    if error.is_wrong_url() || error.is_unknown_host() {
+        return Failure::new(
+            format!("{error}: this does not answer like a Sigma API; check --api-url"),
+            Retry::Slowly,
+        );
+    }
+    let retry = match error.retry_after() {
+        Some(wait) => Retry::After(wait),
+        None if error.is_transient() => Retry::Backoff,
+        None => Retry::NextPeriod,
+    };
+    Failure::new(error.to_string(), retry)
+}

@@ -1,0 +1,19 @@
+//! The real binary against real peers: the lab's API, servers that answer byte for byte, the kernel.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a failing test is meant to stop"
+)]
+
+mod answers;
+mod host;
+mod http;
+mod life;
+mod outside;
+mod parts;
+mod registration;

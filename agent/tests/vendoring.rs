@@ -1,0 +1,46 @@
+//! Every library folder builds and passes its tests when it is copied out alone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a failing test is meant to stop"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn every_library_passes_its_tests_from_a_copy_of_its_folder() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let place = std::env::temp_dir().join(format!("sigma-agent-vendoring-{}", std::process::id()));
+    let mut failed = Vec::new();
+    for entry in std::fs::read_dir(top.join("crates")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let copy = place.join(&name);
+        std::fs::create_dir_all(&copy).unwrap();
+        let source = top.join("crates").join(&name).join(".");
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(source)
+            .arg(&copy)
+            .status()
+            .unwrap();
+        assert!(copied.success());
+        // The versions that the workspace is tested with; cargo drops those that the crate does not use.
+        std::fs::copy(top.join("Cargo.lock"), copy.join("Cargo.lock")).unwrap();
+        let output = Command::new(&cargo)
+            .args(["test", "--offline", "--quiet", "--all-features"])
+            .env("CARGO_TARGET_DIR", top.join("target/vendoring"))
+            .current_dir(&copy)
+            .output()
+            .unwrap();
+        println!("{name}: {}", output.status);
+        if !output.status.success() {
+            let said = [output.stdout, output.stderr].concat();
+            failed.push(format!("{name}:\n{}", String::from_utf8_lossy(&said)));
+        }
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
