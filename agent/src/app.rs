@@ -14,7 +14,9 @@ use crate::http::{self, Limits, Routes};
 use crate::logging;
 use crate::loops::public_ip::{self, Outside, PublicIp};
 use crate::loops::register_heartbeat::{self, Registrar};
+use crate::loops::scan::{self, Scan};
 use crate::notify::Notify;
+use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::snapshot::Place;
 
@@ -80,6 +82,8 @@ pub(crate) struct Agent {
     settings: watch::Sender<Arc<Config>>,
     notify: Arc<Notify>,
     stop_http: watch::Sender<bool>,
+    place: Place,
+    ports: Option<Arc<Ports>>,
 }
 
 impl Agent {
@@ -96,17 +100,38 @@ impl Agent {
         let teller = Arc::clone(&notify);
         let supervisor = Supervisor::new(RandomState::new().hash_one(std::process::id()))
             .on_change(move |name, change| tell(name, change, &teller));
+        let place = Place::new(&config.host);
+        let ports = config.scan.as_ref().map(|scan| {
+            Arc::new(Ports::new(
+                scan,
+                place.proc().to_owned(),
+                place.cgroup().to_owned(),
+            ))
+        });
         let mut agent = Self {
+            place,
+            ports,
             supervisor,
             shared: Arc::new(Shared::new()),
             settings: watch::Sender::new(Arc::new(config)),
             notify,
             stop_http: watch::Sender::new(false),
         };
+        agent.spawn_scan();
         agent.spawn_http();
         agent.spawn_api();
         agent.spawn_watchdog();
         agent
+    }
+
+    fn spawn_scan(&mut self) {
+        let config = Arc::clone(&self.settings.borrow());
+        if let (Some(ports), Some(scan)) = (&self.ports, &config.scan) {
+            let mut task = Scan::new(Arc::clone(ports));
+            let policy = Policy::every(scan.interval, phase(&config, &self.place));
+            self.supervisor
+                .spawn(scan::NAME, policy, async move || task.run().await);
+        }
     }
 
     /// The server comes first, so that the first report carries its port; where the port is taken, the rest starts without it.
@@ -118,6 +143,10 @@ impl Agent {
             shared: Arc::clone(&self.shared),
             board: self.supervisor.board(),
             settings: self.settings.subscribe(),
+            place: self.place.clone(),
+            ports: self.ports.clone(),
+            token: http.token.clone(),
+            pace: Arc::default(),
         };
         let (shared, control, stop) = (
             Arc::clone(&self.shared),
@@ -140,7 +169,7 @@ impl Agent {
 
     fn spawn_api(&mut self) {
         let config = Arc::clone(&self.settings.borrow());
-        let place = Place::new(&config.host);
+        let place = self.place.clone();
         let outside = watch::Sender::new(Outside::default());
         let mut registrar = Registrar::new(
             self.settings.subscribe(),

@@ -10,6 +10,7 @@ use sysinfo_linux::{Disk, DiskKind, Host, Network};
 
 use crate::cli::Config;
 use crate::snapshot::Place;
+use crate::table::{aligned, printable};
 
 /// Between the two readings of the CPU counters.
 const CPU_WINDOW: Duration = Duration::from_millis(200);
@@ -425,38 +426,6 @@ fn title(key: &str) -> String {
     word.replace('_', " ")
 }
 
-/// Columns as wide as their widest cell.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| printable(cell).chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{:width$}", printable(cell)))
-            .collect();
-        text.push_str(cells.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-/// Names of mounts and interfaces can hold anything: nothing of it may steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 fn lossy(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
@@ -504,17 +473,5 @@ mod tests {
         assert_eq!(span(Duration::from_secs(59)), "0 min");
         assert_eq!(span(Duration::from_secs(3_660)), "1 h 1 min");
         assert_eq!(span(Duration::from_secs(90_000)), "1 d 1 h");
-    }
-
-    #[test]
-    fn columns_are_aligned_and_control_characters_shown_as_such() {
-        let rows = [
-            vec!["a".to_owned(), "long cell".to_owned(), "x".to_owned()],
-            vec!["bb".to_owned(), "\u{1b}[2J".to_owned(), "y".to_owned()],
-        ];
-        assert_eq!(
-            aligned(&rows),
-            "a   long cell  x\nbb  \u{fffd}[2J       y\n"
-        );
     }
 }

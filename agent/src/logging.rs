@@ -13,6 +13,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::cli::LogFormat;
 use crate::clock::rfc3339;
+use crate::table::printable;
 
 /// Events of other crates (connection details of hyper, say) are not ours to log.
 const OURS: &str = "sigma_agent";
@@ -172,13 +173,6 @@ impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, format!("{value:?}").into());
     }
-}
-
-/// The text without control characters: what a server or a file name says must not steer the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

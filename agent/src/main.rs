@@ -11,8 +11,12 @@ mod lab;
 mod logging;
 mod loops;
 mod notify;
+mod ports;
+mod process;
 mod shared;
+mod show_ports;
 mod snapshot;
+mod table;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -29,6 +33,10 @@ fn main() -> ExitCode {
     match cli::parse(&args, &env) {
         Ok(Command::Print(text)) => say(&text),
         Ok(Command::Info { config, json }) => say(&info::describe(&config, json)),
+        Ok(Command::Ports(wanted)) => match show_ports::run(&wanted) {
+            Ok(text) => say(&text),
+            Err(why) => finish(Err(why)),
+        },
         Ok(Command::Run(config)) => finish(app::run(*config, &args, &env)),
         #[cfg(feature = "lab")]
         Ok(Command::Lab(options)) => finish(lab::run(&options)),

@@ -15,6 +15,8 @@ pub(crate) struct Place {
     host: Arc<Mutex<Host>>,
     /// The `net` folder of a process in the host's network namespace.
     net: PathBuf,
+    proc: PathBuf,
+    cgroup: PathBuf,
 }
 
 impl Place {
@@ -23,6 +25,7 @@ impl Place {
         if let Some(proc) = &place.proc {
             root = root.with_proc(proc);
         }
+        let (proc, cgroup) = (root.proc().to_owned(), root.sys().join("fs/cgroup"));
         let net = net_folder(
             root.proc(),
             place.root == Path::new("/") && place.proc.is_none(),
@@ -30,7 +33,18 @@ impl Place {
         Self {
             host: Arc::new(Mutex::new(Host::new(root))),
             net,
+            proc,
+            cgroup,
         }
+    }
+
+    pub(crate) fn proc(&self) -> &Path {
+        &self.proc
+    }
+
+    /// Where control groups are mounted.
+    pub(crate) fn cgroup(&self) -> &Path {
+        &self.cgroup
     }
 
     /// The reader of the host. Reading may block: use it on a thread that may.

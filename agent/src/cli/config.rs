@@ -2,15 +2,16 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use portscan::{Method, Owners, PortRanges, Sources};
 use sigma_client::ApiKey;
 
 use super::layers::{Env, Layers, Mistake};
 use super::options::Opt;
 use super::values;
+use crate::keyfile::{self, Token};
 
 /// Everything an operator can set.
 #[derive(Clone, PartialEq, Debug)]
@@ -86,13 +87,19 @@ pub(crate) enum Lookup {
 pub(crate) struct Http {
     pub(crate) address: IpAddr,
     pub(crate) port: u16,
+    /// What requests must bring; `None`: nothing.
+    pub(crate) token: Option<Token>,
 }
 
 /// Which ports are scanned, and how often.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Scan {
-    pub(crate) ranges: Vec<RangeInclusive<u16>>,
+    pub(crate) ranges: PortRanges,
     pub(crate) interval: Duration,
+    pub(crate) method: Method,
+    pub(crate) exclude: PortRanges,
+    pub(crate) sources: Sources,
+    pub(crate) owners: Owners,
 }
 
 /// Where the host's files are.
@@ -127,6 +134,12 @@ const LOOKUP: &[(&str, Lookup)] = &[
     ("always", Lookup::Always),
     ("off", Lookup::Off),
 ];
+const METHOD: &[(&str, Method)] = &[
+    ("exact", Method::Exact),
+    ("listen", Method::Listen),
+    ("bind", Method::Bind),
+];
+const ATTRIBUTION: &[(&str, Owners)] = &[("auto", Owners::First), ("off", Owners::Skip)];
 const FORMAT: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("human", LogFormat::Human),
@@ -172,6 +185,12 @@ impl Config {
         let scan_on = layers.take("port-scan", values::boolean);
         let ranges = layers.take("port-scan-range", values::port_ranges);
         let scan_interval = layers.take("port-scan-interval", values::duration(1..=86_400));
+        let method = layers.take("port-scan-method", values::choice(METHOD));
+        let exclude = layers.take("port-scan-exclude", values::port_ranges);
+        let sources = layers.take("port-scan-sources", values::sources);
+        let owners = layers.take("attribution", values::choice(ATTRIBUTION));
+        let token_file = layers.take("http-token-file", values::path);
+        let token = token_file.and_then(|path| read_token(&path, layers));
         let root = layers.take("host-root", values::path);
         let proc = layers.take("host-proc", values::path);
         let level = layers.take("log-level", values::choice(LEVEL));
@@ -194,10 +213,18 @@ impl Config {
             http: port
                 .filter(|port| *port != 0)
                 .zip(address)
-                .map(|(port, address)| Http { address, port }),
+                .map(|(port, address)| Http {
+                    address,
+                    port,
+                    token,
+                }),
             scan: scan_on?.then_some(Scan {
                 ranges: ranges?,
                 interval: scan_interval?,
+                method: method?,
+                exclude: exclude.unwrap_or_else(PortRanges::none),
+                sources: sources?,
+                owners: owners?,
             }),
             host: HostPlace { root: root?, proc },
             log: Log {
@@ -258,7 +285,7 @@ impl Api {
                 KeySource::Given(key)
             }
             (None, Some(path)) => {
-                if let Err(error) = crate::keyfile::read(&path) {
+                if let Err(error) = keyfile::read(&path) {
                     layers
                         .mistakes
                         .push(Mistake(format!("--api-key-file {error}")));
@@ -266,6 +293,18 @@ impl Api {
                 KeySource::File(path)
             }
             (None, None) => KeySource::None,
+        }
+    }
+}
+
+fn read_token(path: &Path, layers: &mut Layers) -> Option<Token> {
+    match keyfile::read_token(path) {
+        Ok(token) => Some(token),
+        Err(error) => {
+            layers
+                .mistakes
+                .push(Mistake(format!("--http-token-file {error}")));
+            None
         }
     }
 }
@@ -280,7 +319,7 @@ fn warn_of_readers(layers: &Layers, warnings: &mut Vec<String>) {
     let Some(path) = layers.file_of("api-key") else {
         return;
     };
-    if crate::keyfile::readable_by_others(path) {
+    if keyfile::readable_by_others(path) {
         warnings.push(format!(
             "{} holds the API key and everybody on this host can read it: chmod 0640 it",
             path.display()

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 
 pub(crate) use config::{
-    Addresses, Api, Config, FirstContact, HostPlace, Http, KeySource, LogFormat, Lookup,
+    Addresses, Api, Config, FirstContact, HostPlace, Http, KeySource, LogFormat, Lookup, Scan,
 };
 pub(crate) use layers::{Env, Mistake};
 #[cfg(test)]
@@ -31,11 +31,23 @@ pub(crate) enum Command {
     Run(Box<Config>),
     /// Show this host once.
     Info { config: Box<Config>, json: bool },
+    /// Show the ports of this host once, or hand out free ones.
+    Ports(PortsWanted),
     /// Run a small Sigma API with an agent beside it.
     #[cfg(feature = "lab")]
     Lab(Lab),
     /// Print this text and stop: help or version.
     Print(String),
+}
+
+/// What `sigma-agent ports` is to do.
+#[derive(Debug)]
+pub(crate) struct PortsWanted {
+    pub(crate) scan: Scan,
+    pub(crate) place: HostPlace,
+    /// Hand out this many free ports instead of showing all.
+    pub(crate) allocate: Option<usize>,
+    pub(crate) json: bool,
 }
 
 /// How the lab is to run.
@@ -124,6 +136,7 @@ pub(crate) fn parse(args: &[OsString], env: Env<'_>) -> Result<Command, Refusal>
                 json: sub.get_flag("json"),
             })
         }
+        Some(("ports", sub)) => ports(sub, env).map(Command::Ports),
         #[cfg(feature = "lab")]
         Some(("lab", sub)) => lab(sub).map(Command::Lab),
         _ => load(&matches, env).map(|config| Command::Run(Box::new(config))),
@@ -138,8 +151,44 @@ pub(crate) fn reload(args: &[OsString], env: Env<'_>) -> Result<Config, Refusal>
     }
 }
 
+/// The options of the port scan, as if it were switched on.
+fn ports(matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
+    let range = matches.get_one::<OsString>("range");
+    let mut config = load_with(matches, env, &|option| match option.name {
+        "port-scan" => Some(OsString::from("true")),
+        "port-scan-range" => range.cloned(),
+        _ => None,
+    })?;
+    let allocate = match matches.subcommand() {
+        Some(("allocate", sub)) => sub.get_one::<usize>("count").copied(),
+        _ => None,
+    };
+    let scan = config
+        .scan
+        .take()
+        .ok_or_else(|| Refusal::Usage("the port scan is off".to_owned()))?;
+    Ok(PortsWanted {
+        scan,
+        place: config.host,
+        allocate,
+        json: matches.get_flag("json"),
+    })
+}
+
 fn load(matches: &ArgMatches, env: Env<'_>) -> Result<Config, Refusal> {
+    load_with(matches, env, &|_| None)
+}
+
+/// `instead` comes before what the command line says.
+fn load_with(
+    matches: &ArgMatches,
+    env: Env<'_>,
+    instead: &dyn Fn(&Opt) -> Option<OsString>,
+) -> Result<Config, Refusal> {
     let flags = |option: &Opt| {
+        if let Some(text) = instead(option) {
+            return Some(text);
+        }
         let mut values = matches.try_get_raw(option.name).ok().flatten()?;
         // A switch without a value stands for `true`.
         Some(
@@ -156,11 +205,19 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         (
             old.http != new.http,
-            ["metrics-port", "metrics-address"].as_slice(),
+            ["metrics-port", "metrics-address", "http-token-file"].as_slice(),
         ),
         (
             old.scan != new.scan,
-            &["port-scan", "port-scan-range", "port-scan-interval"],
+            &[
+                "port-scan",
+                "port-scan-range",
+                "port-scan-interval",
+                "port-scan-method",
+                "port-scan-exclude",
+                "port-scan-sources",
+                "attribution",
+            ],
         ),
         (old.host != new.host, &["host-root", "host-proc"]),
         (old.log.format != new.log.format, &["log-format"]),
@@ -194,7 +251,35 @@ fn command() -> clap::Command {
                 .filter(|option| about_host(option))
                 .map(argument),
         )
-        .arg(json);
+        .arg(json.clone());
+    let ports = clap::Command::new("ports")
+        .about("Show who has which port, once")
+        .arg(
+            Arg::new("range")
+                .long("range")
+                .value_name("START-END")
+                .value_parser(clap::value_parser!(OsString))
+                .global(true)
+                .help("Ports to look at; default: --port-scan-range of the agent"),
+        )
+        .args(
+            OPTIONS
+                .iter()
+                .filter(|option| about_ports(option))
+                .map(|option| argument(option).global(true)),
+        )
+        .arg(json.clone().global(true))
+        .subcommand(
+            clap::Command::new("allocate")
+                .about("Print free ports, one a line")
+                .arg(
+                    Arg::new("count")
+                        .value_name("N")
+                        .required(true)
+                        .value_parser(clap::value_parser!(usize))
+                        .help("How many, 1 to 100"),
+                ),
+        );
     let root = clap::Command::new("sigma-agent")
         .about("Registers this host with a Sigma API, sends heartbeats and serves its status over HTTP.")
         .version(env!("CARGO_PKG_VERSION"))
@@ -202,7 +287,8 @@ fn command() -> clap::Command {
         .args(OPTIONS.iter().map(argument))
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
-        .subcommand(info);
+        .subcommand(info)
+        .subcommand(ports);
     #[cfg(feature = "lab")]
     let root = root.subcommand(lab_command());
     root
@@ -212,6 +298,16 @@ fn about_host(option: &Opt) -> bool {
     matches!(
         option.section,
         Section::Identity | Section::Addresses | Section::Host | Section::General
+    )
+}
+
+fn about_ports(option: &Opt) -> bool {
+    matches!(
+        option.section,
+        Section::Ports | Section::Host | Section::General
+    ) && !matches!(
+        option.name,
+        "port-scan" | "port-scan-range" | "port-scan-interval"
     )
 }
 

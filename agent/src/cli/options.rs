@@ -127,6 +127,9 @@ impl Opt {
 /// Interfaces of container and VM bridges: their addresses mean nothing outside this host.
 const BRIDGES: &str = "docker*,br-????????????,veth*,cni*,podman*,nerdctl*,virbr*,vnet*,lxcbr*,lxdbr*,incusbr*,ve-*,vb-*,vz-*,flannel*,cali*,vxlan.calico,cilium_*,weave*,kube-*";
 
+/// The categories that dashboards know.
+const SOURCES: &str = "envoy,sshd,nginx,node_exporter=node_exporter|prometheus-node-exporter,xray";
+
 const SERVICES: &str = "https://icanhazip.com,https://ifconfig.me/ip,https://api.ipify.org";
 
 /// Every option of the agent.
@@ -276,6 +279,15 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "Address of the HTTP server; `::` is every IPv6 and IPv4 address",
     )
     .needs_restart(),
+    option(
+        Section::Http,
+        "http-token-file",
+        "AGENT_HTTP_TOKEN_FILE",
+        "FILE",
+        "",
+        "File with a token that every request but /healthz must bring as `Authorization: Bearer …`; the Sigma API sends none",
+    )
+    .needs_restart(),
     switch(
         Section::Ports,
         "port-scan",
@@ -299,6 +311,42 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "SECONDS",
         "60",
         "Time between scans, 1 second to 1 day",
+    )
+    .needs_restart(),
+    option(
+        Section::Ports,
+        "port-scan-method",
+        "AGENT_PORT_SCAN_METHOD",
+        "exact|listen|bind",
+        "exact",
+        "How ports are looked at: `exact` equals a bind test; `listen` sees listeners and UDP only, for hosts with very many connections; `bind` tests every port",
+    )
+    .needs_restart(),
+    option(
+        Section::Ports,
+        "port-scan-exclude",
+        "AGENT_PORT_SCAN_EXCLUDE",
+        "PORTS",
+        "",
+        "Ports to hand out never, such as those that the kernel redirects (DNAT): no socket shows them",
+    )
+    .needs_restart(),
+    option(
+        Section::Ports,
+        "port-scan-sources",
+        "AGENT_PORT_SCAN_SOURCES",
+        "NAME,NAME=PROGRAM|PROGRAM",
+        SOURCES,
+        "Categories of owners; `other` and `unknown` are always there",
+    )
+    .needs_restart(),
+    option(
+        Section::Ports,
+        "attribution",
+        "AGENT_ATTRIBUTION",
+        "auto|off",
+        "auto",
+        "Whether the owners of ports are looked for; those of other users take CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
     )
     .needs_restart(),
     option(

@@ -252,6 +252,10 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "metrics-address" => "127.0.0.1",
         "port-scan" => "true",
         "port-scan-range" => "20000-20001",
+        "port-scan-method" => "listen",
+        "port-scan-exclude" => "5",
+        "port-scan-sources" => "haproxy",
+        "attribution" => "off",
         "host-root" | "host-proc" => "/mnt",
         "log-format" => "json",
         "log-level" => "debug",
@@ -266,7 +270,12 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
     for option in OPTIONS.iter().filter(|option| {
         !matches!(
             option.name,
-            "config" | "api-key-file" | "api-client-cert" | "api-client-key" | "hostname"
+            "config"
+                | "http-token-file"
+                | "api-key-file"
+                | "api-client-cert"
+                | "api-client-key"
+                | "hostname"
         )
     }) {
         let flag = format!("--{}={}", option.name, changed(option.name));

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use portscan::{PortRanges, Sources};
+
 type Parsed<T> = Result<T, String>;
 
 pub(super) fn text(value: &str) -> Parsed<String> {
@@ -83,32 +85,24 @@ pub(super) fn ip(value: &str) -> Parsed<IpAddr> {
         .map_err(|_| "allowed: an IPv4 or IPv6 address".to_owned())
 }
 
-/// `START-END`, single ports, and several of them separated by commas; sorted, not overlapping.
-pub(super) fn port_ranges(value: &str) -> Parsed<Vec<RangeInclusive<u16>>> {
-    const ALLOWED: &str = "allowed: START-END with 1 <= START <= END <= 65535, several separated by commas, without blanks";
-    let range = |part: &str| {
-        let (start, end) = part.split_once('-').unwrap_or((part, part));
-        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-        let (start, end) = (
-            digits(start).then(|| start.parse().ok())??,
-            digits(end).then(|| end.parse().ok())??,
-        );
-        (1 <= start && start <= end).then_some(start..=end)
-    };
-    let mut ranges: Vec<RangeInclusive<u16>> = value
+/// `START-END`, single ports, and several of them separated by commas; `!` takes some out again.
+pub(super) fn port_ranges(value: &str) -> Parsed<PortRanges> {
+    const ALLOWED: &str =
+        "allowed: START-END with 1 <= START <= END <= 65535, several separated by commas";
+    if value
         .split(',')
-        .map(range)
-        .collect::<Option<_>>()
-        .ok_or(ALLOWED)?;
-    ranges.sort_by_key(|range| *range.start());
-    let overlap = ranges
-        .windows(2)
-        .any(|pair| matches!(pair, [a, b] if a.end() >= b.start()));
-    if overlap {
-        Err(format!("the ranges overlap; {ALLOWED}"))
-    } else {
-        Ok(ranges)
+        .any(|part| part.trim().contains(char::is_whitespace))
+    {
+        return Err(format!("a blank inside a range; {ALLOWED}"));
     }
+    value.parse().map_err(|error| format!("{error}; {ALLOWED}"))
+}
+
+/// A table of owners' categories.
+pub(super) fn sources(value: &str) -> Parsed<Sources> {
+    value.parse().map_err(|error| {
+        format!("{error}; allowed: NAME or NAME=PROGRAM|PROGRAM, several separated by commas")
+    })
 }
 
 /// A hostname as the API takes it: trimmed, no blanks inside, and not one of the names that every fresh machine has.
@@ -193,11 +187,13 @@ mod tests {
 
     #[test]
     fn port_ranges_of_the_contract() {
-        assert_eq!(port_ranges("10000-30000").unwrap(), [10000..=30000]);
+        let spans = |text: &str| -> Vec<_> { port_ranges(text).unwrap().ranges().collect() };
+        assert_eq!(spans("10000-30000"), [10000..=30000]);
         assert_eq!(
-            port_ranges("25000-26000,10000-20000,80").unwrap(),
+            spans("25000-26000,10000-20000,80"),
             [80..=80, 10000..=20000, 25000..=26000]
         );
+        assert_eq!(spans("1-10,!5"), [1..=4, 6..=10]);
         for wrong in [
             "30000-10000",
             "abc",
@@ -210,8 +206,6 @@ mod tests {
             "-5",
             "1--5",
             "+1-5",
-            "1-5,5-9",
-            "1-2,",
         ] {
             assert!(port_ranges(wrong).is_err(), "{wrong:?} was taken");
         }

@@ -2,3 +2,4 @@
 
 pub(crate) mod public_ip;
 pub(crate) mod register_heartbeat;
+pub(crate) mod scan;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipdiscover::{Address, Origin, Scope};
 use periodic::{Failure, Outcome, Retry};
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::public_ip::Outside;
 use crate::cli::{Api, Config, FirstContact, KeySource};
 use crate::keyfile;
-use crate::shared::{Record, Reported, Shared};
+use crate::shared::{Call, Record, Reported, Shared};
 use crate::snapshot::{Place, Snapshot, reportable_addresses};
 
 /// The loop's name at the supervisor.
@@ -316,7 +316,10 @@ impl Registrar {
             ssh_port: report.said.ssh_port,
             system_info: report.system_info.clone(),
         };
-        let vps = client.register(&registration).await?;
+        let start = Instant::now();
+        let outcome = client.register(&registration).await;
+        self.shared.meter(Call::Register).ended(start, &outcome);
+        let vps = outcome?;
         tracing::info!(
             hostname = vps.hostname,
             id = vps.id,
@@ -341,7 +344,10 @@ impl Registrar {
             ip_addresses,
             system_info: report.system_info.clone(),
         };
-        let vps = client.heartbeat(&heartbeat).await?;
+        let start = Instant::now();
+        let outcome = client.heartbeat(&heartbeat).await;
+        self.shared.meter(Call::Heartbeat).ended(start, &outcome);
+        let vps = outcome?;
         self.learn(&vps);
         Ok(vps)
     }

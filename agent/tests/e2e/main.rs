@@ -16,4 +16,7 @@ mod http;
 mod life;
 mod outside;
 mod parts;
+mod ports;
 mod registration;
+mod tls;
+mod tls_front;

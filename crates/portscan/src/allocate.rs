@@ -1,15 +1,13 @@
 //! Free ports, handed out in random order, each proven by a bind that nobody else can make.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use rustix::rand::{GetRandomFlags, getrandom};
-
 use crate::bind::{Bind, GuardSocket, guard};
+use crate::lease::{Guard, Held, Lease, LeaseId};
 use crate::listing::{Backend, Listing};
+use crate::permutation::{Permutation, random};
 use crate::{Error, PortRanges, PortSet, ephemeral_ports};
 
 /// Most ports that one call hands out.
@@ -49,7 +47,8 @@ pub struct Request<'a> {
     pub taken: Option<&'a PortSet>,
     /// Whether the ports are to be free for UDP too.
     pub udp: bool,
-    /// Whether ports are given that the kernel itself may pick for a connection at any moment.
+    /// Whether ports are given that the kernel itself may pick for a connection at any moment
+    /// ([`ephemeral_ports`]; none are left out where its range cannot be read).
     pub ephemeral: bool,
     /// Keep the ports for the caller's server for this long.
     pub hold: Option<Duration>,
@@ -108,45 +107,6 @@ pub enum AllocateError {
     Failed(#[from] Error),
 }
 
-/// Names a lease; not to be guessed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LeaseId(u64);
-
-impl fmt::Display for LeaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-impl FromStr for LeaseId {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        u64::from_str_radix(text, 16).map(Self)
-    }
-}
-
-/// Ports kept for a server that has not started yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lease {
-    /// Its name.
-    pub id: LeaseId,
-    /// Ports that are still kept.
-    pub ports: Vec<u16>,
-    /// When it ends.
-    pub until: Instant,
-}
-
-/// A port that an [`Allocator`] keeps, so that a scan can tell it from somebody else's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Guard {
-    /// The port.
-    pub port: u16,
-    /// The kernel's name for the socket that keeps it.
-    pub cookie: Option<u64>,
-}
-
 /// Hands out free ports and keeps leases; dropping it ends them all.
 #[derive(Debug)]
 pub struct Allocator {
@@ -155,12 +115,6 @@ pub struct Allocator {
     limits: Limits,
     recent: HashMap<u16, Instant>,
     leases: BTreeMap<LeaseId, Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    until: Instant,
-    ports: Vec<(u16, GuardSocket)>,
 }
 
 impl Allocator {
@@ -359,91 +313,5 @@ impl Search {
             Bind::Forbidden => self.forbidden += 1,
         }
         Ok(())
-    }
-}
-
-/// A random order of the ports: every stride without a common factor visits each port once.
-struct Permutation {
-    start: usize,
-    stride: usize,
-    count: usize,
-}
-
-impl Permutation {
-    fn draw(ranges: &PortRanges) -> Result<Self, Error> {
-        let count = ranges.size();
-        Ok(Self::new(random()?, random()?, count))
-    }
-
-    fn new(start: u64, stride: u64, count: usize) -> Self {
-        let below = |number: u64| {
-            let count = u64::try_from(count.max(1)).unwrap_or(1);
-            usize::try_from(number % count).unwrap_or_default()
-        };
-        let mut stride = below(stride).max(1);
-        while common_factor(stride, count) > 1 {
-            stride += 1;
-        }
-        Self {
-            start: below(start),
-            stride,
-            count,
-        }
-    }
-
-    fn ports<'a>(&self, ranges: &'a PortRanges) -> impl Iterator<Item = u16> + use<'a> {
-        let (start, stride, count) = (self.start, self.stride, self.count);
-        (0..count).filter_map(move |step| ranges.nth((start + step * stride) % count))
-    }
-}
-
-const fn common_factor(mut a: usize, mut b: usize) -> usize {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
-}
-
-fn random() -> Result<u64, Error> {
-    let mut bytes = [0; 8];
-    let filled = rustix::io::retry_on_intr(|| getrandom(&mut bytes[..], GetRandomFlags::empty()));
-    match filled {
-        Ok(8) => Ok(u64::from_ne_bytes(bytes)),
-        Ok(_) => Err(Error::Random(std::io::ErrorKind::UnexpectedEof.into())),
-        Err(error) => Err(Error::Random(error.into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_order_visits_each_port_once() {
-        let ranges: PortRanges = "5,100-160,65530-65535".parse().unwrap();
-        let count = ranges.size();
-        for seed in 0..500u64 {
-            let order = Permutation::new(seed * 7919, seed * 104_729, count);
-            let mut ports: Vec<u16> = order.ports(&ranges).collect();
-            ports.sort_unstable();
-            assert_eq!(ports, ranges.iter().collect::<Vec<_>>(), "seed {seed}");
-        }
-        let one: PortRanges = "9".parse().unwrap();
-        assert_eq!(
-            Permutation::new(3, 3, 1).ports(&one).collect::<Vec<_>>(),
-            [9]
-        );
-        assert_eq!(
-            Permutation::new(3, 3, 0).ports(&PortRanges::none()).count(),
-            0
-        );
-    }
-
-    #[test]
-    fn a_lease_name_reads_back() {
-        let id = LeaseId(0x1f);
-        assert_eq!(id.to_string(), "000000000000001f");
-        assert_eq!(id.to_string().parse::<LeaseId>().unwrap(), id);
-        assert!("zz".parse::<LeaseId>().is_err());
     }
 }

@@ -4,6 +4,7 @@ mod handle;
 mod lineage;
 mod owners;
 mod procfs;
+mod report;
 mod search;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,7 @@ use crate::{Owners, Protocol, Socket};
 use lineage::Lineage;
 use owners::OwnerTable;
 use procfs::{Holding, ProcDir};
+pub use report::Attribution;
 use search::{Denied, Reach, Search};
 
 /// Entries that are looked at again in each scan: a holder may have closed its socket while a child keeps it.
@@ -25,56 +27,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(15);
 const MAX_DOUBLINGS: u32 = 8;
 /// Connections come and go: they alone cause a search of all processes no more often than this.
 const CONNECTIONS_PAUSE: Duration = Duration::from_secs(60);
-
-/// How the search for owners went.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Attribution {
-    /// Sockets with a known owner.
-    pub attributed: usize,
-    /// Sockets without one although a process may hold them.
-    pub unattributed: usize,
-    /// Leftovers that no process holds.
-    pub ownerless: usize,
-    /// Processes whose list of files may not be opened: needs `CAP_DAC_READ_SEARCH`.
-    pub unlisted_processes: usize,
-    /// Processes whose files may not be read: needs `CAP_SYS_PTRACE`, and a security profile that allows it.
-    pub unread_processes: usize,
-    /// Links that were read; 0 where everything was known.
-    pub links_read: usize,
-    /// Why no process could be looked at.
-    pub failure: Option<String>,
-}
-
-impl Attribution {
-    /// The rights that the last search lacked, by their Linux names.
-    pub fn missing_rights(&self) -> impl Iterator<Item = &'static str> {
-        let list = (self.unlisted_processes > 0).then_some("CAP_DAC_READ_SEARCH");
-        let read = (self.unread_processes > 0).then_some("CAP_SYS_PTRACE");
-        list.into_iter().chain(read)
-    }
-
-    /// One sentence where sockets stayed without owner.
-    #[must_use]
-    pub fn complaint(&self) -> Option<String> {
-        if self.unattributed == 0 {
-            return None;
-        }
-        let rights: Vec<_> = self.missing_rights().collect();
-        let reason = match (&self.failure, rights.is_empty()) {
-            (Some(failure), _) => failure.clone(),
-            (None, false) => {
-                let denied = self.unlisted_processes + self.unread_processes;
-                format!("looking into {denied} processes takes {}", rights.join(" and "))
-            }
-            (None, true) => "held by the kernel, on their way between processes, or by processes not visible here".to_owned(),
-        };
-        Some(format!(
-            "{} sockets have no known owner: {reason}",
-            self.unattributed
-        ))
-    }
-}
 
 /// The kernel's name of a socket, or its inode where the kernel does not tell the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,7 +119,7 @@ impl Attributor {
         now: Instant,
         report: &mut Attribution,
     ) {
-        self.reverify(dir, picked);
+        self.reverify(dir, picked, now);
         let wanted = self.recall(picked, now);
         if !wanted.is_empty() {
             self.search_for(dir, &wanted, now, report);
@@ -279,7 +231,7 @@ impl Attributor {
     }
 
     /// Looks at a few entries again, others in each scan.
-    fn reverify(&mut self, dir: &ProcDir, picked: &[&mut Socket]) {
+    fn reverify(&mut self, dir: &ProcDir, picked: &[&mut Socket], now: Instant) {
         if picked.is_empty() {
             return;
         }
@@ -297,11 +249,12 @@ impl Attributor {
             let Some(holding) = known.holder else {
                 continue;
             };
-            if !dir.holds(holding, inode) {
-                known.holder = None;
-                known.misses = 0;
-            } else {
+            if dir.holds(holding, inode) {
                 self.owners.refresh(dir, holding.pid);
+            } else {
+                known.holder = None;
+                known.retry_at = now;
+                known.misses = 0;
             }
         }
     }

@@ -6,7 +6,9 @@ mod bind;
 mod cgroup;
 mod connect;
 mod error;
+mod lease;
 mod listing;
+mod permutation;
 mod picture;
 pub mod proc_net;
 mod ranges;
@@ -19,13 +21,12 @@ mod summary;
 mod sysctl;
 mod verdict;
 
-pub use allocate::{
-    AllocateError, Allocation, Allocator, Guard, Lease, LeaseId, Limits, MAX_COUNT, Request,
-};
+pub use allocate::{AllocateError, Allocation, Allocator, Limits, MAX_COUNT, Request};
 pub use attribution::Attribution;
 pub use cgroup::{Cgroup, Container, Engine};
 pub use connect::{ConnectError, check_connect};
 pub use error::Error;
+pub use lease::{Guard, Lease, LeaseId};
 pub use listing::Backend;
 pub use picture::{Picture, Timing, Warning};
 pub use ranges::{ParseRangesError, PortRanges};

@@ -129,14 +129,13 @@ fn dump_tcp(
     connections: Option<&PortRanges>,
     each: &mut dyn FnMut(Socket),
 ) -> io::Result<()> {
-    if let Some((first, last)) = connections.and_then(|ranges| ranges.first().zip(ranges.last())) {
-        if dumper
+    if let Some((first, last)) = connections.and_then(|ranges| ranges.first().zip(ranges.last()))
+        && dumper
             .dump(&Query::others(Tables::Both, first..=last), each)
             .is_err()
-        {
-            dumper.dump(&Query::others(Tables::V4, first..=last), each)?;
-            dumper.dump(&Query::others(Tables::V6, first..=last), each)?;
-        }
+    {
+        dumper.dump(&Query::others(Tables::V4, first..=last), each)?;
+        dumper.dump(&Query::others(Tables::V6, first..=last), each)?;
     }
     dumper.dump(&Query::listeners(Tables::V4), each)?;
     dumper.dump(&Query::listeners(Tables::V6), each)

@@ -15,6 +15,8 @@ pub struct Picture {
     pub method: Method,
     /// Verdicts in the order of the ports.
     pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) accepted: PortSet,
+    pub(crate) refused: PortSet,
     /// Rising by port: TCP listeners of the whole host, every other socket with a port in the ranges.
     pub(crate) sockets: Vec<Socket>,
     /// How the search for owners went; `None` where it was switched off.
@@ -69,6 +71,24 @@ impl Picture {
     #[must_use]
     pub fn verdict(&self, port: u16) -> Option<Verdict> {
         self.verdicts.get(self.ranges.position(port)?).copied()
+    }
+
+    /// Whether a server that sets `SO_REUSEADDR` could bind `port` on all addresses; `None` where that was not found out.
+    ///
+    /// It tells two kinds of `bound` apart, and is no promise: two such servers can share a port, and only one gets the
+    /// connections.
+    #[must_use]
+    pub fn bindable(&self, port: u16) -> Option<bool> {
+        let verdict = self.verdict(port)?;
+        if self.refused.contains(port) || verdict == Verdict::Listening {
+            return Some(false);
+        }
+        let without_tcp = matches!(
+            verdict,
+            Verdict::Free | Verdict::Udp | Verdict::Leased | Verdict::Excluded
+        );
+        let known = self.accepted.contains(port) || (self.method == Method::Exact && without_tcp);
+        known.then_some(true)
     }
 
     /// Each port with its verdict, rising.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::attribution::Attributor;
+use crate::attribution::{Attribution, Attributor};
 use crate::bind::{Bind, probe};
 use crate::listing::{Backend, Listing, tidy};
 use crate::picture::{Picture, Timing, Warning};
@@ -124,7 +124,7 @@ impl Scanner {
         warnings.extend(
             attribution
                 .as_ref()
-                .and_then(|report| report.complaint())
+                .and_then(Attribution::complaint)
                 .map(Warning::Unattributed),
         );
 
@@ -133,6 +133,8 @@ impl Scanner {
             ranges: ranges.clone(),
             method: self.config.method,
             verdicts,
+            accepted: tests.accepted,
+            refused: tests.refused,
             sockets,
             attribution,
             probes: tests.made,

@@ -1,6 +1,13 @@
 //! Ports that are handed out: free, never twice, kept for their server, given back.
 
-#[allow(clippy::duplicate_mod, reason = "shared by test binaries")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failing test is meant to stop, and to say why"
+)]
+
 mod sandbox;
 
 use std::collections::HashSet;
@@ -310,8 +317,10 @@ fn a_lease_ends_with_its_time_and_its_ports_are_then_free() {
 fn leases_are_limited_in_time_and_number() {
     in_namespace(|| {
         let ranges = ranges("20001-20400");
-        let mut limits = Limits::default();
-        limits.max_held_ports = 150;
+        let limits = Limits {
+            max_held_ports: 150,
+            ..Limits::default()
+        };
         let mut allocator = Allocator::new(PROC, limits);
         let now = Instant::now();
         let hold = |hold| Request {
@@ -390,13 +399,12 @@ fn connections_never_start_from_a_held_port() {
 #[test]
 fn ports_that_may_not_be_bound_are_counted_apart() {
     in_namespace(|| {
-        let error = std::thread::spawn(|| {
-            as_plain_user();
+        let error = as_user(65_534, || {
             allocator()
                 .allocate(&Request::new(1, &ranges("100-110")), Instant::now())
                 .unwrap_err()
         });
-        match error.join().unwrap() {
+        match error {
             AllocateError::NotEnough {
                 found: 0,
                 forbidden: 11,
@@ -405,13 +413,4 @@ fn ports_that_may_not_be_bound_are_counted_apart() {
             other => panic!("{other:?}"),
         }
     });
-}
-
-#[allow(unsafe_code, reason = "the wrapper of libc would change all threads")]
-fn as_plain_user() {
-    // SAFETY: the raw call changes the user of this thread only, and touches no memory.
-    assert_eq!(
-        unsafe { libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534) },
-        0
-    );
 }

@@ -1,6 +1,13 @@
 //! Who holds which socket: real processes, forked holders, deaths, odd names, missing rights.
 
-#[allow(clippy::duplicate_mod, reason = "shared by test binaries")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failing test is meant to stop, and to say why"
+)]
+
 mod sandbox;
 
 use std::ffi::OsString;
@@ -11,10 +18,18 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use portscan::{Backend, Config, Owners, Process, Scanner, Socket, Sources};
 use sandbox::*;
+
+/// One test at a time: a child that is started inherits for a moment what other tests have open.
+fn alone(test: impl FnOnce() + Send + 'static) {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    in_namespace(test);
+}
 
 /// A child process that holds our socket and little else, until it is told to go.
 struct Holder {
@@ -82,7 +97,7 @@ fn owners_of(scanner: &mut Scanner, port: u16, now: Instant) -> Vec<u32> {
 
 #[test]
 fn an_owner_is_found_remembered_and_replaced_when_it_dies() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut first = Holder::of(&listener);
@@ -119,7 +134,7 @@ fn an_owner_is_found_remembered_and_replaced_when_it_dies() {
 
 #[test]
 fn a_new_socket_is_found_although_others_are_known() {
-    in_namespace(|| {
+    alone(|| {
         let old = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut scanner = scanner(|_| {});
         let now = Instant::now();
@@ -142,8 +157,34 @@ fn a_new_socket_is_found_although_others_are_known() {
 }
 
 #[test]
+fn a_socket_that_is_standard_input_is_found() {
+    alone(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let input = std::os::fd::OwnedFd::from(listener);
+        let mut child = Command::new("sleep")
+            .arg("1000")
+            .stdin(Stdio::from(input))
+            .spawn()
+            .unwrap();
+        let mut found = Vec::new();
+        let mut scanner = scanner(|_| {});
+        let start = Instant::now();
+        // Until the child runs its own program, it has the files of its parent.
+        let mut step = 0;
+        wait_for("the child as owner", || {
+            step += 100;
+            found = owners_of(&mut scanner, port, start + Duration::from_secs(step));
+            found == [child.id()]
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
+}
+
+#[test]
 fn a_parent_stands_for_the_children_that_inherited_its_socket() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let master = Holder::running(
@@ -167,7 +208,7 @@ fn a_parent_stands_for_the_children_that_inherited_its_socket() {
 
 #[test]
 fn a_closed_socket_of_a_living_owner_goes_to_who_still_holds_it() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let child = Holder::of(&listener);
@@ -181,7 +222,7 @@ fn a_closed_socket_of_a_living_owner_goes_to_who_still_holds_it() {
 
 #[test]
 fn names_of_any_bytes_come_out_as_they_are() {
-    in_namespace(|| {
+    alone(|| {
         for name in [
             &b"evil\xff\"\n"[..],
             b"a) b (c",
@@ -213,7 +254,7 @@ fn names_of_any_bytes_come_out_as_they_are() {
 
 #[test]
 fn a_renamed_owner_is_noticed() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let script = "echo ready; read line; printf envoy > /proc/$$/comm; read line";
@@ -233,7 +274,7 @@ fn a_renamed_owner_is_noticed() {
 
 #[test]
 fn a_socket_without_any_process_does_not_cause_a_search_in_each_scan() {
-    in_namespace(|| {
+    alone(|| {
         let (left, right) = std::os::unix::net::UnixStream::pair().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -286,19 +327,17 @@ fn send_away(through: &std::os::unix::net::UnixStream, socket: &TcpListener) {
 
 #[test]
 fn missing_rights_are_named_and_counted() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let holder = Holder::of(&listener);
         drop(listener);
-        let report = std::thread::spawn(|| {
-            as_plain_user();
+        let report = as_user(65_534, || {
             let picture = scanner(|_| {})
                 .scan(&ranges("1-65535"), &[], Instant::now())
                 .unwrap();
             assert!(!picture.warnings.is_empty());
             picture.attribution.unwrap()
         });
-        let report = report.join().unwrap();
         assert_eq!(report.unattributed, 1);
         assert!(report.unlisted_processes > 0, "{report:?}");
         assert!(
@@ -311,18 +350,9 @@ fn missing_rights_are_named_and_counted() {
     });
 }
 
-#[allow(unsafe_code, reason = "the wrapper of libc would change all threads")]
-fn as_plain_user() {
-    // SAFETY: the raw call changes the user of this thread only, and touches no memory.
-    assert_eq!(
-        unsafe { libc::syscall(libc::SYS_setresuid, 65_534, 65_534, 65_534) },
-        0
-    );
-}
-
 #[test]
 fn the_group_of_a_socket_leads_to_its_owner() {
-    in_namespace(|| {
+    alone(|| {
         let mount = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
             .into_iter()
             .find(|path| Path::new(path).join("cgroup.procs").exists());
@@ -388,7 +418,7 @@ fn serve() {
 
 #[test]
 fn without_a_proc_directory_sockets_are_listed_without_owners() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let picture = Scanner::new(Config::new("/nonexistent"))
@@ -412,7 +442,7 @@ fn without_a_proc_directory_sockets_are_listed_without_owners() {
 
 #[test]
 fn owners_are_found_through_the_files_of_proc_too() {
-    in_namespace(|| {
+    alone(|| {
         let listener = TcpListener::bind("[::1]:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut scanner = scanner(|config| config.backend = Backend::ProcNet);

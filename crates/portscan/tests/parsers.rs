@@ -5,6 +5,13 @@
 //! `[::1]:20005`; a connection from 20006 to 20001, and a closed one from 20007. `data/proc-net-*.txt` are the files
 //! of another namespace, which also had `ss` run in it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failing test is meant to stop, and to say why"
+)]
 #![cfg(target_endian = "little")]
 
 use std::collections::BTreeSet;

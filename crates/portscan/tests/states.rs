@@ -1,6 +1,13 @@
 //! The 46 measured states of a port, made for real in a private network namespace.
 
-#[allow(clippy::duplicate_mod, reason = "shared by test binaries")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a failing test is meant to stop, and to say why"
+)]
+
 mod sandbox;
 
 use std::collections::HashMap;
@@ -271,18 +278,6 @@ fn make_others(maker: &mut Maker) {
     maker.note("j", port, Free, false);
 }
 
-/// Runs as another user, in a thread of its own.
-#[allow(unsafe_code, reason = "the wrapper of libc would change all threads")]
-fn as_user<T: Send + 'static>(uid: u32, run: impl FnOnce() -> T + Send + 'static) -> T {
-    let thread = std::thread::spawn(move || {
-        // SAFETY: the raw call changes the user of this thread only, and touches no memory.
-        let result = unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) };
-        assert_eq!(result, 0, "setresuid: {}", std::io::Error::last_os_error());
-        run()
-    });
-    thread.join().unwrap()
-}
-
 fn all_states() -> Maker {
     let mut maker = Maker::new();
     make_listeners(&mut maker);
@@ -335,6 +330,14 @@ fn every_state_gets_its_verdict() {
         let exact = scan(Method::Exact, Backend::Auto, "1024-65535");
         assert_eq!(exact.warnings, []);
         assert_verdicts(&maker, &exact, |state| state.verdict);
+        for state in &maker.states {
+            assert_eq!(
+                exact.bindable(state.port),
+                Some(!state.refused),
+                "{}",
+                state.id
+            );
+        }
 
         let listen = scan(Method::Listen, Backend::Auto, "1024-65535");
         assert_eq!(listen.probes, 0);
@@ -431,6 +434,71 @@ fn the_files_of_proc_agree_with_netlink() {
         assert!(rows(&files).len() > 40);
         assert_eq!(files.warnings, [portscan::Warning::BoundNotListed]);
     });
+}
+
+#[test]
+fn where_netlink_is_refused_the_files_are_read_and_the_picture_says_so() {
+    in_namespace(|| {
+        let _server = listening(Tcp, "::1", 20_001, &[ReuseAddr]);
+        let _datagrams = bound(Kind::Udp, "0.0.0.0", 20_002, &[]);
+        let picture = std::thread::spawn(|| {
+            if let Err(error) = refuse_netlink() {
+                println!("skipped: no system call filters: {error}");
+                return None;
+            }
+            Some(scan(Method::Exact, Backend::Auto, "20000-20009"))
+        });
+        let Some(picture) = picture.join().unwrap() else {
+            return;
+        };
+        assert_eq!(picture.verdict(20_001), Some(Listening));
+        assert_eq!(picture.verdict(20_002), Some(Udp));
+        let warnings: Vec<String> = picture.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings.len(), 3, "{warnings:?}");
+        assert!(warnings[0].starts_with("netlink does not list TCP sockets (Permission denied"));
+    });
+}
+
+/// From now on `socket(AF_NETLINK, ...)` fails in this thread, as a sandbox makes it fail.
+#[allow(unsafe_code, reason = "installs a system call filter for one thread")]
+fn refuse_netlink() -> std::io::Result<()> {
+    let statement = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter {
+        code: u16::try_from(code).unwrap(),
+        jt,
+        jf,
+        k,
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let number = u32::try_from(libc::SYS_socket).unwrap();
+    let family = u32::try_from(libc::AF_NETLINK).unwrap();
+    let refusal = libc::SECCOMP_RET_ERRNO | u32::try_from(libc::EACCES).unwrap();
+    let mut filter = [
+        statement(load, 0, 0, 0),
+        statement(equal, number, 0, 3),
+        statement(load, 16, 0, 0),
+        statement(equal, family, 0, 1),
+        statement(libc::BPF_RET | libc::BPF_K, refusal, 0, 0),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
+    ];
+    let program = libc::sock_fprog {
+        len: 6,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the program and its six statements live through the calls, and the kernel copies them.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
 }
 
 #[test]

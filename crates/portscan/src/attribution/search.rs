@@ -54,8 +54,9 @@ pub(super) struct Search<'a> {
 
 /// Which processes are looked at in which part of their files, in this order: servers open their
 /// listeners early, and who had sockets before is likely to have the new one.
-const STEPS: [(Who, Range<u32>); 11] = [
-    (Who::Likely, 0..16),
+const STEPS: [(Who, Range<u32>); 13] = [
+    (Who::Likely, 3..7),
+    (Who::Likely, 7..16),
     (Who::Likely, 16..64),
     (Who::Likely, 64..1024),
     (Who::Rest, 3..7),
@@ -63,8 +64,9 @@ const STEPS: [(Who, Range<u32>); 11] = [
     (Who::Rest, 16..64),
     (Who::Rest, 64..256),
     (Who::Rest, 256..1024),
-    (Who::Likely, 1024..u32::MAX),
+    (Who::Likely, 0..3),
     (Who::Rest, 0..3),
+    (Who::Likely, 1024..u32::MAX),
     (Who::Rest, 1024..u32::MAX),
 ];
 
@@ -199,7 +201,7 @@ impl<'a> Search<'a> {
             self.links_read += 1;
             match readlinkat_raw(dir.as_fd(), entry.file_name(), &mut link[..]) {
                 Ok(length) => {
-                    self.note(link.get(..length).unwrap_or_default(), Holding { pid, fd })
+                    self.note(link.get(..length).unwrap_or_default(), Holding { pid, fd });
                 }
                 Err(Errno::ACCESS) => {
                     self.denied.read += 1;

@@ -3,7 +3,6 @@
 #![allow(dead_code, reason = "each test binary uses another part")]
 #![allow(unreachable_pub, reason = "a module of test binaries")]
 
-use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -90,6 +89,24 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Runs as another user, without any capability, in a thread of its own.
+pub fn as_user<T: Send + 'static>(uid: u32, run: impl FnOnce() -> T + Send + 'static) -> T {
+    let thread = std::thread::spawn(move || {
+        change_user(uid).unwrap();
+        run()
+    });
+    thread.join().unwrap()
+}
+
+#[allow(unsafe_code, reason = "the wrapper of libc would change all threads")]
+fn change_user(uid: u32) -> std::io::Result<()> {
+    // SAFETY: the raw call changes the user of this thread only, and touches no memory.
+    match unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
 pub fn set_sysctl(name: &str, value: &str) {
     std::fs::write(Path::new("/proc/sys/net").join(name), value).unwrap();
 }
@@ -139,7 +156,7 @@ impl With {
                 &1i32.to_ne_bytes(),
             ),
             Self::Device(name) => {
-                set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())
+                set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes());
             }
         }
     }
@@ -147,7 +164,7 @@ impl With {
 
 #[allow(unsafe_code, reason = "rustix lacks some of these options")]
 fn set_option(fd: &OwnedFd, level: i32, name: i32, value: &[u8]) {
-    let length = u32::try_from(size_of::<u8>() * value.len()).unwrap();
+    let length = u32::try_from(value.len()).unwrap();
     // SAFETY: the pointer and the length are those of one live slice, which the kernel only reads.
     let result =
         unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value.as_ptr().cast(), length) };

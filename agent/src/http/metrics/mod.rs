@@ -1,0 +1,143 @@
+//! `GET /metrics`: the ports, the host and the agent itself, read at the moment of the request.
+
+mod agent;
+mod host;
+mod ports;
+
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use promexport::{Format, Gauge, LabelName, Page, VARY};
+
+use super::Routes;
+use super::answer::{Answer, error};
+
+/// What every series carries: the dashboards of today select and join by it.
+const HOSTNAME: LabelName = LabelName::new("hostname");
+
+static SOURCE_UP: Gauge<1> = Gauge::new(
+    "sigma_source_up",
+    "Whether this source could be read for this page.",
+    ["source"],
+);
+static SOURCE_SECONDS: Gauge<1> = Gauge::new(
+    "sigma_source_duration_seconds",
+    "How long reading this source took.",
+    ["source"],
+);
+
+/// How a source of figures did.
+struct Source {
+    name: &'static str,
+    up: bool,
+    took: Duration,
+}
+
+/// A page being written, and how each source did. A sick one leaves its figures out and touches no other.
+struct Writing {
+    page: Page,
+    sources: Vec<Source>,
+}
+
+impl Writing {
+    /// Runs one source. What this kernel or container does not have is absent, not broken.
+    fn source<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce() -> sysinfo_linux::Result<T>,
+        write: impl FnOnce(&mut Page, T),
+    ) {
+        let start = Instant::now();
+        let up = match read() {
+            Ok(value) => {
+                write(&mut self.page, value);
+                true
+            }
+            Err(error) if error.is_missing() => return,
+            Err(error) => {
+                tracing::debug!(source = name, %error, "cannot be read");
+                false
+            }
+        };
+        self.sources.push(Source {
+            name,
+            up,
+            took: start.elapsed(),
+        });
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        for source in &self.sources {
+            self.page.gauge(&SOURCE_UP, [source.name], source.up);
+            self.page.gauge(&SOURCE_SECONDS, [source.name], source.took);
+        }
+        self.page.finish()
+    }
+}
+
+/// Answers a scrape; the host is read on a thread that may block.
+pub(super) async fn metrics(routes: &Routes, request: &Request<Incoming>) -> Answer {
+    let format = Format::negotiate(bytes(request.headers(), header::ACCEPT.as_str()));
+    let packed =
+        promexport::accepts_gzip(bytes(request.headers(), header::ACCEPT_ENCODING.as_str()));
+    let routes = routes.clone();
+    let body = tokio::task::spawn_blocking(move || {
+        let body = page(&routes, format);
+        if packed {
+            promexport::gzip(&body)
+        } else {
+            body
+        }
+    });
+    match body.await {
+        Ok(body) => answer(format, packed, body),
+        Err(_) => error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the page could not be written",
+        ),
+    }
+}
+
+/// The whole page.
+fn page(routes: &Routes, format: Format) -> Vec<u8> {
+    let mut page = Page::new(format);
+    if let Some(hostname) = routes
+        .shared
+        .reported()
+        .map(|reported| reported.hostname)
+        .or_else(|| routes.place.hostname())
+    {
+        page.constant(HOSTNAME, hostname);
+    }
+    let mut writing = Writing {
+        page,
+        sources: Vec::new(),
+    };
+    if let Some(ports) = &routes.ports {
+        ports::write(&mut writing.page, ports);
+    }
+    host::write(&mut writing, &mut routes.place.host());
+    agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
+    writing.finish()
+}
+
+fn answer(format: Format, packed: bool, body: Vec<u8>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    headers.insert(header::VARY, HeaderValue::from_static(VARY));
+    if packed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+fn bytes<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    headers.get(name).map(HeaderValue::as_bytes)
+}
