@@ -22,11 +22,13 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tls_front::{Authority, Front};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// An odd number, so that one of them is the median.
@@ -45,6 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
 
 fn main() {
+    hear_of_the_end();
     let place = Place::new();
     let (binary, api) = (agent_binary(), Api::start());
     let authority = Authority::new("footprint");
@@ -54,7 +57,8 @@ fn main() {
     let agent = |name, url: String, ca: Option<&Path>, own_roots_only| Subject {
         name,
         contact: Contact::Beat,
-        binary: binary.clone(),
+        // Agents of one file would share their pages, and each would look smaller than it is alone.
+        binary: place.copy(&binary, name),
         arguments: agent_arguments(&url, &key, ca),
         first_page: "/healthz",
         roots: ca.filter(|_| own_roots_only).map(Path::to_owned),
@@ -84,6 +88,34 @@ fn main() {
     );
     println!("TLS handshakes in that time: {handshakes} of two agents\n");
     print!("{}", table(&subjects, &rows(&subjects, &starts, &used)));
+}
+
+/// Whether somebody wants the benchmark to end.
+static TOLD_TO_STOP: AtomicBool = AtomicBool::new(false);
+
+/// SIGINT and SIGTERM end the benchmark as a panic does, so that nothing it started outlives it.
+fn hear_of_the_end() {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).unwrap();
+            let mut terminate = signal(SignalKind::terminate()).unwrap();
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        TOLD_TO_STOP.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Waits a little, unless the benchmark is to end.
+fn pause(time: Duration) {
+    assert!(!TOLD_TO_STOP.load(Ordering::Relaxed), "told to stop");
+    sleep(time);
 }
 
 /// The binary to measure.
@@ -248,7 +280,7 @@ impl Subject {
             let ended = running.child.try_wait().unwrap();
             assert!(ended.is_none(), "{} ended: {ended:?}", self.name);
             assert!(start.elapsed() < PATIENCE, "{} is silent", self.name);
-            sleep(Duration::from_micros(100));
+            pause(Duration::from_micros(100));
         }
         (running, start.elapsed())
     }
@@ -419,7 +451,7 @@ fn spend(workers: &mut [Worker], contacts: u64) {
             for worker in workers.iter_mut() {
                 worker.cpu.look(&worker.running);
             }
-            sleep(LOOK);
+            pause(LOOK);
         }
     }
 }
@@ -484,7 +516,7 @@ fn rows(subjects: &[Subject], starts: &[Vec<Duration>], used: &[Used]) -> Vec<Ro
 /// The rows as Markdown that is aligned for reading too, with the first subject's ratio to every other program at the end.
 fn table(subjects: &[Subject], rows: &[Row]) -> String {
     let others: Vec<usize> = (0..subjects.len())
-        .filter(|at| subjects[*at].binary != subjects[0].binary)
+        .filter(|at| matches!(subjects[*at].contact, Contact::Answer(_)))
         .collect();
     let mut head = vec![String::new()];
     head.extend(subjects.iter().map(|subject| subject.name.to_owned()));
@@ -595,13 +627,13 @@ impl Drop for Api {
     }
 }
 
-/// A folder for this run, gone at its end.
+/// A folder for this run, gone at its end; below target/, because pages of programs on a tmpfs would be counted apart.
 struct Place(PathBuf);
 
 impl Place {
     fn new() -> Self {
         let name = format!("sigma-agent-footprint-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
@@ -609,6 +641,12 @@ impl Place {
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn copy(&self, file: &Path, name: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::copy(file, &path).unwrap();
         path
     }
 }

@@ -16,6 +16,7 @@ mod process;
 mod shared;
 mod show_ports;
 mod snapshot;
+mod ss_owners;
 mod table;
 
 use std::ffi::OsString;

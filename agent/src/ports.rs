@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use portscan::{
-    AllocateError, Allocation, Allocator, LeaseId, Limits, Picture, Request, Scanner, Summary,
+    AllocateError, Allocation, Allocator, LeaseId, Limits, Owners, Picture, Request, Scanner,
+    Summary, Warning,
 };
 
-use crate::cli::Scan;
+use crate::cli::{Attribution, Scan};
+use crate::ss_owners;
 
 /// How many names behind `other` are told.
 const OTHER_NAMES: usize = 20;
@@ -48,7 +50,10 @@ impl Ports {
         let config = portscan::Config {
             cgroup: Some(cgroup),
             method: scan.method,
-            owners: scan.owners,
+            owners: match scan.attribution {
+                Attribution::Proc => Owners::First,
+                Attribution::Ss | Attribution::Off => Owners::Skip,
+            },
             exclude: scan.exclude.clone(),
             ..portscan::Config::new(&proc)
         };
@@ -67,9 +72,14 @@ impl Ports {
     pub(crate) fn look(&self) -> Result<Arc<Scanned>, portscan::Error> {
         let guards = lock(&self.allocator).guards();
         let picture = lock(&self.scanner).scan(&self.scan.ranges, &guards, Instant::now());
-        let picture = picture.inspect_err(|_| {
+        let mut picture = picture.inspect_err(|_| {
             self.failed.fetch_add(1, Ordering::Relaxed);
         })?;
+        if self.scan.attribution == Attribution::Ss
+            && let Err(why) = ss_owners::attribute(&mut picture)
+        {
+            picture.warnings.push(Warning::Unattributed(why));
+        }
         let took = u64::try_from(picture.timing.total.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(took, Ordering::Relaxed);
         self.succeeded.fetch_add(1, Ordering::Relaxed);

@@ -1,11 +1,11 @@
 //! One reading of the host, shared by everyone who shows it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use ipdiscover::{Address, Limits, Patterns};
-use sysinfo_linux::{Host, Root};
+use sysinfo_linux::{Host, Processes, Root};
 
 use crate::cli::HostPlace;
 
@@ -17,7 +17,21 @@ pub(crate) struct Place {
     net: PathBuf,
     proc: PathBuf,
     cgroup: PathBuf,
+    kind: Arc<OnceLock<Kind>>,
+    processes: Arc<Mutex<Option<(Instant, Processes)>>>,
 }
+
+/// What a host is, which does not change while the agent runs.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) os: Option<String>,
+    pub(crate) kernel: Option<String>,
+    pub(crate) architecture: Option<String>,
+    pub(crate) virtualization: &'static str,
+}
+
+/// Counting processes costs a system call or three for each of them: one count serves all who ask within this time.
+const COUNT_AGE: Duration = Duration::from_secs(1);
 
 impl Place {
     pub(crate) fn new(place: &HostPlace) -> Self {
@@ -35,7 +49,33 @@ impl Place {
             net,
             proc,
             cgroup,
+            kind: Arc::default(),
+            processes: Arc::default(),
         }
+    }
+
+    /// What kind of host this is; read once.
+    pub(crate) fn kind(&self, host: &Host) -> &Kind {
+        self.kind.get_or_init(|| Kind {
+            os: host.os().ok().and_then(|os| os.pretty_name.or(os.name)),
+            kernel: host.kernel().ok(),
+            architecture: host.architecture().ok(),
+            virtualization: host.virtualization().as_str(),
+        })
+    }
+
+    /// Processes by state, at most a second old.
+    pub(crate) fn processes(&self, host: &Host) -> sysinfo_linux::Result<Processes> {
+        let mut last = self
+            .processes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, processes)) = last.filter(|(at, _)| at.elapsed() < COUNT_AGE) {
+            return Ok(processes);
+        }
+        let processes = host.processes()?;
+        *last = Some((Instant::now(), processes));
+        Ok(processes)
     }
 
     pub(crate) fn proc(&self) -> &Path {
@@ -122,19 +162,21 @@ impl Snapshot {
     /// Reads the host beside the main thread.
     pub(crate) async fn take(place: &Place) -> Self {
         let place = place.clone();
-        tokio::task::spawn_blocking(move || Self::read(&mut place.host()))
+        tokio::task::spawn_blocking(move || Self::read(&place))
             .await
             .unwrap_or_default()
     }
 
-    fn read(host: &mut Host) -> Self {
+    fn read(place: &Place) -> Self {
+        let mut host = place.host();
+        let kind = place.kind(&host);
         let disk = host.root_disk().ok();
         Self {
             hostname: host.hostname().ok().map(|hostname| hostname.name),
-            os: host.os().ok().and_then(|os| os.pretty_name.or(os.name)),
-            kernel: host.kernel().ok(),
-            architecture: host.architecture().ok(),
-            virtualization: Some(host.virtualization().as_str().to_owned()),
+            os: kind.os.clone(),
+            kernel: kind.kernel.clone(),
+            architecture: kind.architecture.clone(),
+            virtualization: Some(kind.virtualization.to_owned()),
             cpu_cores: host
                 .cpu_count()
                 .ok()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use portscan::{Method, Owners, PortRanges, Sources};
+use portscan::{Method, PortRanges, Sources};
 use sigma_client::ApiKey;
 
 use super::layers::{Env, Layers, Mistake};
@@ -99,7 +99,18 @@ pub(crate) struct Scan {
     pub(crate) method: Method,
     pub(crate) exclude: PortRanges,
     pub(crate) sources: Sources,
-    pub(crate) owners: Owners,
+    pub(crate) attribution: Attribution,
+}
+
+/// Who tells the owners of sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attribution {
+    /// The open files of processes.
+    Proc,
+    /// The command `ss`.
+    Ss,
+    /// Nobody.
+    Off,
 }
 
 /// Where the host's files are.
@@ -139,7 +150,12 @@ const METHOD: &[(&str, Method)] = &[
     ("listen", Method::Listen),
     ("bind", Method::Bind),
 ];
-const ATTRIBUTION: &[(&str, Owners)] = &[("auto", Owners::First), ("off", Owners::Skip)];
+const ATTRIBUTION: &[(&str, Attribution)] = &[
+    ("auto", Attribution::Proc),
+    ("proc", Attribution::Proc),
+    ("ss", Attribution::Ss),
+    ("off", Attribution::Off),
+];
 const FORMAT: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("human", LogFormat::Human),
@@ -188,7 +204,7 @@ impl Config {
         let method = layers.take("port-scan-method", values::choice(METHOD));
         let exclude = layers.take("port-scan-exclude", values::port_ranges);
         let sources = layers.take("port-scan-sources", values::sources);
-        let owners = layers.take("attribution", values::choice(ATTRIBUTION));
+        let attribution = layers.take("attribution", values::choice(ATTRIBUTION));
         let token_file = layers.take("http-token-file", values::path);
         let token = token_file.and_then(|path| read_token(&path, layers));
         let root = layers.take("host-root", values::path);
@@ -224,7 +240,7 @@ impl Config {
                 method: method?,
                 exclude: exclude.unwrap_or_else(PortRanges::none),
                 sources: sources?,
-                owners: owners?,
+                attribution: attribution?,
             }),
             host: HostPlace { root: root?, proc },
             log: Log {

@@ -16,7 +16,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 
 pub(crate) use config::{
-    Addresses, Api, Config, FirstContact, HostPlace, Http, KeySource, LogFormat, Lookup, Scan,
+    Addresses, Api, Attribution, Config, FirstContact, HostPlace, Http, KeySource, LogFormat,
+    Lookup, Scan,
 };
 pub(crate) use layers::{Env, Mistake};
 #[cfg(test)]

@@ -344,9 +344,9 @@ pub(crate) const OPTIONS: &[Opt] = &[
         Section::Ports,
         "attribution",
         "AGENT_ATTRIBUTION",
-        "auto|off",
+        "auto|proc|ss|off",
         "auto",
-        "Whether the owners of ports are looked for; those of other users take CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH",
+        "Who tells the owners of ports: `proc` (what `auto` is) reads the open files of processes, and takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for those of other users; `ss` runs that command",
     )
     .needs_restart(),
     option(

@@ -167,6 +167,8 @@ async fn converse(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            // A client that has said all it has to say still wants its answer (`nc -N`).
+            .half_close(true)
             .max_buf_size(MAX_BUFFER)
             .serve_connection(io, service)
     );

@@ -271,6 +271,38 @@ fn a_page_with_evil_names_is_still_well_formed() {
 }
 
 #[test]
+fn ss_tells_the_same_owners_when_it_is_asked_for() {
+    if !["/usr/bin/ss", "/usr/sbin/ss", "/bin/ss", "/sbin/ss"]
+        .iter()
+        .any(|place| std::path::Path::new(place).exists())
+    {
+        println!("skipped: ss is not installed");
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let owner = |attribution: &str| {
+        let output = binary(&[
+            "ports",
+            "--config",
+            "/dev/null",
+            "--json",
+            "--range",
+            &port,
+            "--attribution",
+            attribution,
+        ])
+        .output()
+        .unwrap();
+        let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+        page["ports"][0]["sockets"][0]["owners"][0]["pid"].clone()
+    };
+    assert_eq!(owner("ss"), std::process::id());
+    assert_eq!(owner("proc"), std::process::id());
+    assert_eq!(owner("off"), Value::Null);
+}
+
+#[test]
 fn the_command_shows_what_the_server_shows() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();

@@ -89,6 +89,8 @@ async fn attend(stream: TcpStream, peer: IpAddr, lab: Lab, mut stopped: watch::R
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
+        // A client that has said all it has to say still wants its answer (`nc -N`).
+        .half_close(true)
         .max_buf_size(LONGEST_HEAD);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {

@@ -5,11 +5,12 @@ use std::time::UNIX_EPOCH;
 
 use promexport::{Counter, Gauge, Info, Page};
 use sysinfo_linux::{
-    BlockKind, Cpu, CpuTimes, Disk, DiskIo, Host, Load, Memory, Network, NetworkKind, Pressure,
+    BlockKind, Cpu, CpuTimes, Disk, DiskIo, Load, Memory, Network, NetworkKind, Pressure,
     Pressures, Processes,
 };
 
 use super::Writing;
+use crate::snapshot::{Kind, Place};
 
 static CPU: Counter<2> = Counter::new(
     "sigma_host_cpu_seconds_total",
@@ -208,7 +209,8 @@ static HOST: Info<4> = Info::new(
 
 const FILE_SYSTEM: [&str; 3] = ["device", "fstype", "mountpoint"];
 
-pub(super) fn write(writing: &mut Writing, host: &mut Host) {
+pub(super) fn write(writing: &mut Writing, place: &Place) {
+    let host = &mut *place.host();
     writing.source("cpu", || host.cpu(), |page, cpu| self::cpu(page, &cpu));
     writing.source(
         "memory",
@@ -237,7 +239,7 @@ pub(super) fn write(writing: &mut Writing, host: &mut Host) {
         |page, uptime| page.gauge(&UPTIME, (), uptime.since_boot),
     );
     writing.source("pressure", || host.pressure(), pressure);
-    writing.source("processes", || host.processes(), processes);
+    writing.source("processes", || place.processes(host), processes);
     writing.source(
         "open_files",
         || host.open_files(),
@@ -246,11 +248,7 @@ pub(super) fn write(writing: &mut Writing, host: &mut Host) {
             page.gauge(&OPEN_FILES_LIMIT, (), files.limit);
         },
     );
-    writing.source(
-        "identity",
-        || host.kernel(),
-        |page, kernel| identity(page, host, &kernel),
-    );
+    identity(&mut writing.page, place.kind(host));
 }
 
 fn cpu(page: &mut Page, cpu: &Cpu) {
@@ -414,22 +412,15 @@ fn processes(page: &mut Page, processes: Processes) {
     }
 }
 
-fn identity(page: &mut Page, host: &Host, kernel: &str) {
-    let os = host
-        .os()
-        .ok()
-        .and_then(|os| os.pretty_name.or(os.name))
-        .unwrap_or_default();
-    let architecture = host.architecture().unwrap_or_default();
-    page.info(
-        &HOST,
-        [
-            os.as_str(),
-            kernel,
-            &architecture,
-            host.virtualization().as_str(),
-        ],
-    );
+fn identity(page: &mut Page, kind: &Kind) {
+    let known = |fact: &Option<String>| fact.clone().unwrap_or_default();
+    let labels = [
+        known(&kind.os),
+        known(&kind.kernel),
+        known(&kind.architecture),
+        kind.virtualization.to_owned(),
+    ];
+    page.info(&HOST, labels);
 }
 
 fn gauge(page: &mut Page, family: &Gauge<0>, value: Option<u64>) {

@@ -119,7 +119,7 @@ fn page(routes: &Routes, format: Format) -> Vec<u8> {
     if let Some(ports) = &routes.ports {
         ports::write(&mut writing.page, ports);
     }
-    host::write(&mut writing, &mut routes.place.host());
+    host::write(&mut writing, &routes.place);
     agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
     writing.finish()
 }
