@@ -143,10 +143,12 @@ impl Agent {
             shared: Arc::clone(&self.shared),
             board: self.supervisor.board(),
             settings: self.settings.subscribe(),
-            place: self.place.clone(),
+            // A reader of its own: a scrape that a sick disk holds up must not hold up the heartbeats.
+            place: Place::new(&self.settings.borrow().host),
             ports: self.ports.clone(),
             token: http.token.clone(),
             pace: Arc::default(),
+            scrapes: Arc::default(),
         };
         let (shared, control, stop) = (
             Arc::clone(&self.shared),

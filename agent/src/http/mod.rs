@@ -25,6 +25,7 @@ use crate::snapshot::Place;
 use answer::{Answer, error, method_not_allowed, text};
 pub(crate) use connection::Limits;
 pub(crate) use listen::listen;
+use metrics::Scrapes;
 pub(crate) use ports::page as ports_page;
 pub(crate) use server::serve;
 
@@ -42,6 +43,7 @@ pub(crate) struct Routes {
     pub(crate) ports: Option<Arc<Ports>>,
     pub(crate) token: Option<Token>,
     pub(crate) pace: Arc<Pace>,
+    pub(crate) scrapes: Arc<Scrapes>,
 }
 
 impl server::Handler for Routes {

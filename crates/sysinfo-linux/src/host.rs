@@ -183,7 +183,13 @@ impl Host {
         parse::file_nr(&read_whole(&path)?).map_err(|e| Error::parse(&path, e))
     }
 
-    pub(crate) fn block_devices(&mut self) -> Result<Vec<parse::BlockDevice>> {
+    /// What each block device did since the start, without a look at what it is: see
+    /// [`disk_io`](Self::disk_io) for that.
+    ///
+    /// # Errors
+    ///
+    /// When `diskstats` cannot be read, or none of its lines be understood.
+    pub fn block_devices(&mut self) -> Result<Vec<parse::BlockDevice>> {
         parsed(&mut self.diskstats, &mut self.buffer, parse::diskstats)
     }
 

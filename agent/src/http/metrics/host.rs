@@ -5,11 +5,12 @@ use std::time::UNIX_EPOCH;
 
 use promexport::{Counter, Gauge, Info, Page};
 use sysinfo_linux::{
-    BlockKind, Cpu, CpuTimes, Disk, DiskIo, Load, Memory, Network, NetworkKind, Pressure,
+    BlockDevice, BlockKind, Cpu, CpuTimes, Disk, Interface, Load, Memory, NetworkKind, Pressure,
     Pressures, Processes,
 };
 
 use super::Writing;
+use super::kept::Kept;
 use crate::snapshot::{Kind, Place};
 
 static CPU: Counter<2> = Counter::new(
@@ -209,14 +210,10 @@ static HOST: Info<4> = Info::new(
 
 const FILE_SYSTEM: [&str; 3] = ["device", "fstype", "mountpoint"];
 
-pub(super) fn write(writing: &mut Writing, place: &Place) {
+pub(super) fn write(writing: &mut Writing, place: &Place, kept: &mut Kept) {
     let host = &mut *place.host();
-    writing.source("cpu", || host.cpu(), |page, cpu| self::cpu(page, &cpu));
-    writing.source(
-        "memory",
-        || host.memory(),
-        |page, memory| self::memory(page, &memory),
-    );
+    writing.source("cpu", || host.cpu(), |page, it| cpu(page, &it));
+    writing.source("memory", || kept.memory(host), |page, it| memory(page, &it));
     writing.source(
         "filesystem",
         || host.disks(),
@@ -224,13 +221,21 @@ pub(super) fn write(writing: &mut Writing, place: &Place) {
     );
     writing.source(
         "disk",
-        || host.disk_io(),
-        |page, disks| disks.iter().for_each(|disk| disk_io(page, disk)),
+        || kept.disks(host),
+        |page, disks| {
+            disks
+                .iter()
+                .for_each(|(device, kind)| disk_io(page, device, *kind));
+        },
     );
     writing.source(
         "network",
-        || host.networks(),
-        |page, networks| networks.iter().for_each(|one| network(page, one)),
+        || kept.networks(host),
+        |page, networks| {
+            for (interface, kind, physical) in &networks {
+                network(page, interface, *kind, *physical);
+            }
+        },
     );
     writing.source("load", || host.load(), load);
     writing.source(
@@ -248,7 +253,9 @@ pub(super) fn write(writing: &mut Writing, place: &Place) {
             page.gauge(&OPEN_FILES_LIMIT, (), files.limit);
         },
     );
-    identity(&mut writing.page, place.kind(host));
+    if writing.wants("identity") {
+        identity(&mut writing.page, place.kind(host));
+    }
 }
 
 fn cpu(page: &mut Page, cpu: &Cpu) {
@@ -336,24 +343,24 @@ fn file_system(page: &mut Page, disk: &Disk) {
     }
 }
 
-fn disk_io(page: &mut Page, disk: &DiskIo) {
-    if !matches!(disk.kind, BlockKind::Disk | BlockKind::Stacked) {
+fn disk_io(page: &mut Page, disk: &BlockDevice, kind: BlockKind) {
+    if !matches!(kind, BlockKind::Disk | BlockKind::Stacked) {
         return;
     }
-    let device = [disk.device.name.as_bytes()];
-    page.counter(&READ_BYTES, device, disk.device.read_bytes);
-    page.counter(&WRITTEN_BYTES, device, disk.device.written_bytes);
-    page.counter(&READS, device, disk.device.reads);
-    page.counter(&WRITES, device, disk.device.writes);
-    page.counter(&BUSY, device, disk.device.busy_time);
+    let device = [disk.name.as_bytes()];
+    page.counter(&READ_BYTES, device, disk.read_bytes);
+    page.counter(&WRITTEN_BYTES, device, disk.written_bytes);
+    page.counter(&READS, device, disk.reads);
+    page.counter(&WRITES, device, disk.writes);
+    page.counter(&BUSY, device, disk.busy_time);
 }
 
-fn network(page: &mut Page, network: &Network) {
-    if network.kind == NetworkKind::Loopback {
+fn network(page: &mut Page, interface: &Interface, kind: NetworkKind, physical: bool) {
+    if kind == NetworkKind::Loopback {
         return;
     }
-    let device = [network.name.as_bytes()];
-    let (received, sent) = (&network.received, &network.sent);
+    let device = [interface.name.as_bytes()];
+    let (received, sent) = (&interface.received, &interface.sent);
     for (family, value) in [
         (&RECEIVED, received.bytes),
         (&SENT, sent.bytes),
@@ -366,11 +373,8 @@ fn network(page: &mut Page, network: &Network) {
     ] {
         page.counter(family, device, value);
     }
-    page.gauge(
-        &PHYSICAL,
-        [network.name.as_bytes(), network.kind.as_str().as_bytes()],
-        network.physical,
-    );
+    let labels = [interface.name.as_bytes(), kind.as_str().as_bytes()];
+    page.gauge(&PHYSICAL, labels, physical);
 }
 
 fn load(page: &mut Page, load: Load) {

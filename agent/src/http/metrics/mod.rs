@@ -2,8 +2,10 @@
 
 mod agent;
 mod host;
+mod kept;
 mod ports;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http_body_util::Full;
@@ -11,9 +13,11 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use promexport::{Format, Gauge, LabelName, Page, VARY};
+use tokio::sync::Semaphore;
 
 use super::Routes;
 use super::answer::{Answer, error};
+use kept::Kept;
 
 /// What every series carries: the dashboards of today select and join by it.
 const HOSTNAME: LabelName = LabelName::new("hostname");
@@ -40,6 +44,8 @@ struct Source {
 struct Writing {
     page: Page,
     sources: Vec<Source>,
+    /// The sources that were asked for; empty: all.
+    wanted: Vec<String>,
 }
 
 impl Writing {
@@ -50,6 +56,9 @@ impl Writing {
         read: impl FnOnce() -> sysinfo_linux::Result<T>,
         write: impl FnOnce(&mut Page, T),
     ) {
+        if !self.wants(name) {
+            return;
+        }
         let start = Instant::now();
         let up = match read() {
             Ok(value) => {
@@ -69,6 +78,10 @@ impl Writing {
         });
     }
 
+    fn wants(&self, name: &str) -> bool {
+        self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted == name)
+    }
+
     fn finish(mut self) -> Vec<u8> {
         for source in &self.sources {
             self.page.gauge(&SOURCE_UP, [source.name], source.up);
@@ -78,14 +91,42 @@ impl Writing {
     }
 }
 
+/// How long a scrape waits for the one before it.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What scrapes share: one at a time reads the host, so that a sick disk can hold up no more than one thread.
+#[derive(Debug)]
+pub(crate) struct Scrapes {
+    turn: Arc<Semaphore>,
+    kept: Mutex<Kept>,
+}
+
+impl Default for Scrapes {
+    fn default() -> Self {
+        Self {
+            turn: Arc::new(Semaphore::new(1)),
+            kept: Mutex::default(),
+        }
+    }
+}
+
 /// Answers a scrape; the host is read on a thread that may block.
 pub(super) async fn metrics(routes: &Routes, request: &Request<Incoming>) -> Answer {
     let format = Format::negotiate(bytes(request.headers(), header::ACCEPT.as_str()));
     let packed =
         promexport::accepts_gzip(bytes(request.headers(), header::ACCEPT_ENCODING.as_str()));
+    let wanted = wanted(request.uri().query().unwrap_or_default());
+    let turn = Arc::clone(&routes.scrapes.turn).acquire_owned();
+    let Ok(Ok(turn)) = tokio::time::timeout(PATIENCE, turn).await else {
+        return error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "an earlier scrape still waits for this host",
+        );
+    };
     let routes = routes.clone();
     let body = tokio::task::spawn_blocking(move || {
-        let body = page(&routes, format);
+        let body = page(&routes, format, wanted);
+        drop(turn);
         if packed {
             promexport::gzip(&body)
         } else {
@@ -101,26 +142,41 @@ pub(super) async fn metrics(routes: &Routes, request: &Request<Incoming>) -> Ans
     }
 }
 
-/// The whole page.
-fn page(routes: &Routes, format: Format) -> Vec<u8> {
+/// `collect[]=cpu&collect[]=memory`, as node_exporter has it; nothing asked for is everything.
+fn wanted(query: &str) -> Vec<String> {
+    let name = |part: &str| {
+        let name = ["collect[]=", "collect%5B%5D=", "collect%5b%5d="]
+            .iter()
+            .find_map(|key| part.strip_prefix(key))?;
+        Some(name.to_owned())
+    };
+    query.split('&').filter_map(name).collect()
+}
+
+/// The page: all of it, or the sources that are wanted.
+fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
     let mut page = Page::new(format);
-    if let Some(hostname) = routes
-        .shared
-        .reported()
-        .map(|reported| reported.hostname)
-        .or_else(|| routes.place.hostname())
-    {
+    let hostname = routes.shared.reported().map(|reported| reported.hostname);
+    if let Some(hostname) = hostname.or_else(|| routes.place.hostname()) {
         page.constant(HOSTNAME, hostname);
     }
     let mut writing = Writing {
         page,
         sources: Vec::new(),
+        wanted,
     };
-    if let Some(ports) = &routes.ports {
+    if let Some(ports) = routes.ports.as_ref().filter(|_| writing.wants("ports")) {
         ports::write(&mut writing.page, ports);
     }
-    host::write(&mut writing, &routes.place);
-    agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
+    let mut kept = routes
+        .scrapes
+        .kept
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    host::write(&mut writing, &routes.place, &mut kept);
+    if writing.wants("agent") {
+        agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
+    }
     writing.finish()
 }
 
