@@ -9,7 +9,7 @@ use periodic::{Backoff, Change, Control, Failure, Outcome, Phase, Policy, Retry,
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::cli::{self, Config, Env, Http};
+use crate::cli::{self, Config, Env, Http, Refusal};
 use crate::http::{self, Limits, Routes};
 use crate::logging;
 use crate::loops::public_ip::{self, Outside, PublicIp};
@@ -38,16 +38,18 @@ pub(crate) fn run(config: Config, args: &[OsString], env: Env<'_>) -> Result<(),
     );
     let notify = Arc::new(Notify::from_env(env));
     block_on(async {
-        let agent = Agent::new(config, Arc::clone(&notify));
-        let settings = agent.settings.clone();
-        let control = agent.supervisor.control();
+        // First of all: until signals are caught, a word to stop would end the process as if it had failed.
         let mut signals =
             Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
+        let agent = Agent::new(config, Arc::clone(&notify)).await;
+        let settings = agent.settings.clone();
+        let control = agent.supervisor.control();
+        let id = agent.id.clone();
         let reloads = async {
             loop {
                 match signals.next().await {
                     Told::Stop(signal) => break tracing::info!(signal, "stopping"),
-                    Told::Reload => reload(args, env, &settings, &control, &notify),
+                    Told::Reload => reload(args, env, &id, &settings, &control, &notify),
                 }
             }
         };
@@ -69,10 +71,15 @@ pub(crate) fn block_on(work: impl Future<Output = Result<(), String>>) -> Result
     outcome
 }
 
+/// Whether a service manager reads what is logged: its readiness socket is there, or standard error leads to its journal. Other
+/// variables of systemd are inherited by every shell below it.
 fn under_service_manager(env: Env<'_>) -> bool {
-    ["JOURNAL_STREAM", "INVOCATION_ID", "NOTIFY_SOCKET"]
-        .iter()
-        .any(|name| env(name).is_some())
+    let stderr = rustix::fs::fstat(rustix::stdio::stderr()).ok();
+    let journal = env("JOURNAL_STREAM").zip(stderr);
+    let read = journal.is_some_and(|(stream, file)| {
+        stream.to_str() == Some(&format!("{}:{}", file.st_dev, file.st_ino))
+    });
+    read || env("NOTIFY_SOCKET").is_some()
 }
 
 /// An agent that is built and not yet running.
@@ -83,11 +90,13 @@ pub(crate) struct Agent {
     notify: Arc<Notify>,
     stop_http: watch::Sender<bool>,
     place: Place,
+    /// What tells this host from others: its place in the rhythm of a fleet follows from it.
+    id: String,
     ports: Option<Arc<Ports>>,
 }
 
 impl Agent {
-    pub(crate) fn new(config: Config, notify: Arc<Notify>) -> Self {
+    pub(crate) async fn new(config: Config, notify: Arc<Notify>) -> Self {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -108,8 +117,10 @@ impl Agent {
                 place.cgroup().to_owned(),
             ))
         });
+        let id = place.beside(identity).await.unwrap_or_default();
         let mut agent = Self {
             place,
+            id,
             ports,
             supervisor,
             shared: Arc::new(Shared::new()),
@@ -128,7 +139,7 @@ impl Agent {
         let config = Arc::clone(&self.settings.borrow());
         if let (Some(ports), Some(scan)) = (&self.ports, &config.scan) {
             let mut task = Scan::new(Arc::clone(ports));
-            let policy = Policy::every(scan.interval, phase(&config, &self.place));
+            let policy = Policy::every(scan.interval, phase(&config, &self.id));
             self.supervisor
                 .spawn(scan::NAME, policy, async move || task.run().await);
         }
@@ -178,20 +189,21 @@ impl Agent {
             outside.subscribe(),
             place.clone(),
             Arc::clone(&self.shared),
+            self.supervisor.control(),
         );
         let mut public_ip = PublicIp {
             settings: self.settings.subscribe(),
-            place: place.clone(),
+            place,
             outside,
             control: self.supervisor.control(),
             last_good: ipdiscover::public::LastGood::default(),
         };
-        let policy = Policy::every(public_ip::REFRESH, phase(&config, &place));
+        let policy = Policy::every(public_ip::REFRESH, phase(&config, &self.id));
         self.supervisor
             .spawn(public_ip::NAME, policy, async move || public_ip.run().await);
         self.supervisor.spawn(
             register_heartbeat::NAME,
-            heartbeat_policy(&config, &place),
+            heartbeat_policy(&config, &self.id),
             async move || registrar.run().await,
         );
     }
@@ -252,7 +264,7 @@ fn open(http: &Http, routes: &Routes, stop: watch::Receiver<bool>) -> Outcome {
 }
 
 /// Every wait is in proportion to the interval: at 60 s, retries come after 30 to 120 s, and every 5 minutes where only a person can help.
-fn heartbeat_policy(config: &Config, place: &Place) -> Policy {
+fn heartbeat_policy(config: &Config, id: &str) -> Policy {
     let interval = config.interval;
     Policy {
         backoff: Backoff {
@@ -263,17 +275,21 @@ fn heartbeat_policy(config: &Config, place: &Place) -> Policy {
         slow: interval * 5,
         wake_gap: interval / 6,
         limit: register_heartbeat::LIMIT,
-        ..Policy::every(interval, phase(config, place))
+        ..Policy::every(interval, phase(config, id))
     }
 }
 
-/// Where in its interval this host beats: spread over the fleet, the same after every restart. Clones share a machine-id, so the
-/// hostname counts too.
-fn phase(config: &Config, place: &Place) -> Phase {
+/// Where in its interval this host beats: spread over the fleet, the same after every restart.
+fn phase(config: &Config, id: &str) -> Phase {
+    let given = config.identity.hostname.as_deref().unwrap_or_default();
+    Phase::of(format!("{id}{given}").as_bytes())
+}
+
+/// What tells this host from others. Clones share a machine-id, so the hostname counts too.
+fn identity(place: &Place) -> String {
     let mut id = place.machine_id().unwrap_or_default();
-    id.push_str(config.identity.hostname.as_deref().unwrap_or_default());
     id.push_str(&place.hostname().unwrap_or_default());
-    Phase::of(id.as_bytes())
+    id
 }
 
 /// Says a change of a loop's state once, in the log and to the service manager.
@@ -289,7 +305,7 @@ fn tell(name: &str, change: &Change, notify: &Notify) {
             tracing::warn!(
                 task = name,
                 error = failure.message,
-                next_try_in_seconds = next_in.as_secs(),
+                next_try_in_seconds = next_in.as_secs_f64().ceil(),
                 "failing"
             );
             notify.status(&format!("{name} failing: {failure}"));
@@ -313,6 +329,7 @@ fn tell(name: &str, change: &Change, notify: &Notify) {
 fn reload(
     args: &[OsString],
     env: Env<'_>,
+    id: &str,
     settings: &watch::Sender<Arc<Config>>,
     control: &Control,
     notify: &Notify,
@@ -328,22 +345,24 @@ fn reload(
                 tracing::warn!("{warning}");
             }
             logging::set_level(new.log.level);
-            let place = Place::new(&old.host);
             let new = Config {
                 http: old.http.clone(),
                 scan: old.scan.clone(),
                 host: old.host.clone(),
                 ..new
             };
-            control.set_policy(register_heartbeat::NAME, &heartbeat_policy(&new, &place));
+            control.set_policy(register_heartbeat::NAME, &heartbeat_policy(&new, id));
             settings.send_replace(Arc::new(new));
             control.wake(public_ip::NAME);
             control.wake(register_heartbeat::NAME);
             tracing::info!("configuration reloaded");
         }
-        Err(refusal) => {
-            tracing::error!(%refusal, "the configuration has mistakes: the old one stays");
+        Err(Refusal::Mistakes(mistakes)) => {
+            for mistake in mistakes {
+                tracing::error!(%mistake, "the configuration has a mistake: the old one stays");
+            }
         }
+        Err(Refusal::Usage(words)) => tracing::error!(words, "the old configuration stays"),
     }
     notify.ready();
 }
@@ -378,11 +397,10 @@ impl Signals {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM, SIGINT or SIGHUP: for what a person runs, a closed terminal is the end.
 #[cfg(feature = "lab")]
 pub(crate) async fn told_to_stop() -> std::io::Result<()> {
-    let mut signals = Signals::new()?;
-    while !matches!(signals.next().await, Told::Stop(_)) {}
+    Signals::new()?.next().await;
     Ok(())
 }
 

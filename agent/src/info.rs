@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sysinfo_linux::{Disk, DiskKind, Host, Network};
 
 use crate::cli::Config;
-use crate::snapshot::Place;
+use crate::snapshot::{Place, virtualization};
 use crate::table::{aligned, printable};
 
 /// Between the two readings of the CPU counters.
@@ -76,16 +76,26 @@ impl Reading<'_> {
             Ok(value) => Some(value),
             // What this kernel or container does not have is no problem, only absent.
             Err(error) if error.is_missing() => None,
-            Err(error) => {
-                self.problems.push(error.to_string());
-                None
-            }
+            Err(error) => self.note(&error),
         }
+    }
+
+    /// The same for what every host has.
+    fn need<T>(&mut self, read: impl FnOnce(&mut Host) -> sysinfo_linux::Result<T>) -> Option<T> {
+        read(self.host).map_or_else(|error| self.note(&error), Some)
+    }
+
+    fn note<T>(&mut self, error: &sysinfo_linux::Error) -> Option<T> {
+        let problem = error.to_string();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+        None
     }
 
     fn identity(&mut self, config: &Config) -> Section {
         let hostname = config.identity.hostname.clone().or_else(|| {
-            self.get(|host| host.hostname())
+            self.need(|host| host.hostname())
                 .map(|hostname| hostname.name)
         });
         let os = self.get(|host| host.os());
@@ -98,12 +108,12 @@ impl Reading<'_> {
         );
         facts.text("os_id", os.as_ref().and_then(|os| os.id.clone()));
         facts.text("os_version", os.and_then(|os| os.version));
-        facts.text("kernel", self.get(|host| host.kernel()));
+        facts.text("kernel", self.need(|host| host.kernel()));
         facts.text("architecture", self.get(|host| host.architecture()));
         facts.text("machine_id", self.get(|host| host.machine_id()).flatten());
         facts.text(
             "virtualization",
-            Some(self.host.virtualization().as_str().to_owned()),
+            virtualization(self.host).map(str::to_owned),
         );
         facts.text(
             "boot_time",
@@ -111,7 +121,7 @@ impl Reading<'_> {
         );
         facts.put(
             "uptime_seconds",
-            self.get(Host::uptime).map(|uptime| uptime.since_boot),
+            self.need(Host::uptime).map(|uptime| uptime.since_boot),
             |uptime| (json!(uptime.as_secs()), span(uptime)),
         );
         Section {
@@ -121,16 +131,16 @@ impl Reading<'_> {
     }
 
     fn processor(&mut self) -> Section {
-        let before = self.get(Host::cpu);
+        let before = self.need(Host::cpu);
         std::thread::sleep(CPU_WINDOW);
-        let now = self.get(Host::cpu);
+        let now = self.need(Host::cpu);
         let usage = before
             .zip(now)
             .and_then(|(before, now)| now.total.usage_since(&before.total));
         let mut facts = Facts::default();
         facts.number(
             "cores",
-            self.get(Host::cpu_count)
+            self.need(Host::cpu_count)
                 .and_then(|count| u64::try_from(count).ok()),
         );
         facts.put(
@@ -147,7 +157,7 @@ impl Reading<'_> {
         ] {
             facts.ratio(key, ratio);
         }
-        facts.put("load", self.get(Host::load), |load| {
+        facts.put("load", self.need(Host::load), |load| {
             (
                 json!([load.one, load.five, load.fifteen]),
                 format!("{:.2} {:.2} {:.2}", load.one, load.five, load.fifteen),
@@ -161,7 +171,7 @@ impl Reading<'_> {
 
     fn memory(&mut self) -> Section {
         let mut facts = Facts::default();
-        if let Some(memory) = self.get(Host::memory) {
+        if let Some(memory) = self.need(Host::memory) {
             let meminfo = &memory.meminfo;
             facts.bytes("total_bytes", Some(meminfo.total_bytes));
             facts.bytes("available_bytes", memory.effective_available_bytes());
@@ -191,7 +201,7 @@ impl Reading<'_> {
     }
 
     fn networks(&mut self) -> Section {
-        let networks = self.get(Host::networks).unwrap_or_default();
+        let networks = self.need(Host::networks).unwrap_or_default();
         Section {
             key: "networks",
             content: Content::Table(networks.iter().map(network).collect()),
@@ -200,7 +210,7 @@ impl Reading<'_> {
 
     fn activity(&mut self) -> Section {
         let mut facts = Facts::default();
-        if let Some(processes) = self.get(|host| host.processes()) {
+        if let Some(processes) = self.need(|host| host.processes()) {
             facts.number("processes", Some(processes.total));
             facts.number("running", Some(processes.running));
             facts.number("uninterruptible", Some(processes.uninterruptible));

@@ -1,14 +1,23 @@
-//! Files with secrets: the API key and the token for the HTTP server.
+//! Files with secrets: the API key, the token for the HTTP server, certificates.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use sigma_client::ApiKey;
 
 /// No secret is longer; a longer file is some other file.
 const MAX_BYTES: u64 = 4096;
+
+/// No file of certificates is longer.
+const MAX_PEM: u64 = 1 << 20;
+
+/// Opening a pipe must not wait for its other end.
+#[expect(clippy::cast_possible_wrap, reason = "the flag is a small number")]
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// Reads the API key; an empty file is an error, since somebody meant to give one.
 pub(crate) fn read(path: &Path) -> Result<ApiKey, String> {
@@ -30,17 +39,36 @@ pub(crate) fn read_token(path: &Path) -> Result<Token, String> {
     Ok(Token(token))
 }
 
+/// Reads certificates or a private key.
+pub(crate) fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
+    bytes(path, MAX_PEM).map_err(|why| format!("{}: {why}", path.display()))
+}
+
 fn text(path: &Path) -> Result<String, String> {
     let fail = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| fail(&error))?;
-    file.take(MAX_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| fail(&error))?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(fail(&"larger than 4 KiB, so this holds no secret of ours"));
+    let bytes = bytes(path, MAX_BYTES).map_err(|why| fail(&why))?;
+    String::from_utf8(bytes).map_err(|_| fail(&"not text"))
+}
+
+/// Reads a regular file of at most `most` bytes. A pipe could be read only once, and could keep us waiting for ever.
+pub(crate) fn bytes(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut options = File::options();
+    options.read(true).custom_flags(NONBLOCK);
+    let file = options.open(path)?;
+    let meta = file.metadata()?;
+    let null = meta.file_type().is_char_device();
+    if !meta.is_file() && !null {
+        return Err(std::io::Error::other("not a regular file"));
     }
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(std::io::Error::other(format!(
+            "larger than {} KiB",
+            most / 1024
+        )));
+    }
+    Ok(bytes)
 }
 
 /// What requests to the HTTP server must bring.
@@ -76,6 +104,23 @@ pub(crate) fn readable_by_others(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pipe_is_refused_at_once() {
+        let path = std::env::temp_dir().join(format!("sigma-agent-pipe-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        let why = read(&path).unwrap_err();
+        assert!(why.ends_with("not a regular file"), "{why}");
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn only_the_whole_token_is_the_token() {

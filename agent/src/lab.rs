@@ -35,7 +35,7 @@ pub(crate) fn run(options: &cli::Lab) -> Result<(), String> {
     block_on(async {
         let lab = open(options.data.as_deref())?;
         let keys = |name, role| {
-            lab.create_key(name, role)
+            lab.replace_key(name, role)
                 .map_err(|error| format!("cannot make a key: {error}"))
         };
         let (admin, key) = (keys("lab", Role::Admin)?, keys("lab-agent", Role::Agent)?);
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &cli::Lab) -> Result<(), String> {
             options.data.as_deref(),
         ));
 
-        let agent = Agent::new(config, Arc::new(Notify::none()));
+        let agent = Agent::new(config, Arc::new(Notify::none())).await;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipdiscover::{Address, Limits, Patterns};
-use sysinfo_linux::{Host, Processes, Root};
+use sysinfo_linux::{Host, Processes, Root, Virtualization};
+use tokio::sync::Semaphore;
 
 use crate::cli::HostPlace;
 
@@ -17,6 +18,8 @@ pub(crate) struct Place {
     net: PathBuf,
     proc: PathBuf,
     cgroup: PathBuf,
+    /// One reading at a time.
+    turn: Arc<Semaphore>,
     kind: Arc<OnceLock<Kind>>,
     processes: Arc<Mutex<Option<(Instant, Processes)>>>,
 }
@@ -27,7 +30,7 @@ pub(crate) struct Kind {
     pub(crate) os: Option<String>,
     pub(crate) kernel: Option<String>,
     pub(crate) architecture: Option<String>,
-    pub(crate) virtualization: &'static str,
+    pub(crate) virtualization: Option<&'static str>,
 }
 
 /// Counting processes costs a system call or three for each of them: one count serves all who ask within this time.
@@ -49,6 +52,7 @@ impl Place {
             net,
             proc,
             cgroup,
+            turn: Arc::new(Semaphore::new(1)),
             kind: Arc::default(),
             processes: Arc::default(),
         }
@@ -60,7 +64,7 @@ impl Place {
             os: host.os().ok().and_then(|os| os.pretty_name.or(os.name)),
             kernel: host.kernel().ok(),
             architecture: host.architecture().ok(),
-            virtualization: host.virtualization().as_str(),
+            virtualization: virtualization(host),
         })
     }
 
@@ -111,6 +115,12 @@ impl Place {
     }
 }
 
+/// What this host runs on; `None` where nothing that can be read tells.
+pub(crate) fn virtualization(host: &Host) -> Option<&'static str> {
+    let found = host.virtualization();
+    (found != Virtualization::Unknown).then(|| found.as_str())
+}
+
 /// `net` of a mounted foreign procfs is the reader's own namespace; that of its process 1 is the host's.
 fn net_folder(proc: &Path, own: bool) -> PathBuf {
     let of_init = proc.join("1/net");
@@ -121,29 +131,60 @@ fn net_folder(proc: &Path, own: bool) -> PathBuf {
     }
 }
 
+/// How long the main thread waits for the host's files: they are answered in microseconds, or not at all.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Place {
+    /// Does work on the host's files beside the main thread; `None` if that takes too long.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Place) -> T + Send + 'static,
+    ) -> Option<T> {
+        let place = self.clone();
+        in_time(&self.turn, move || work(&place)).await
+    }
+}
+
+/// Does work that may block on another thread; `None` if that takes too long. Only one at a time has the turn: what hangs holds one
+/// thread, not one for each try.
+pub(crate) async fn in_time<T: Send + 'static>(
+    turn: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let turn = Arc::clone(turn);
+    let done = async {
+        let turn = turn.acquire_owned().await.ok()?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.ok()
+    };
+    tokio::time::timeout(PATIENCE, done).await.ok().flatten()
+}
+
 /// The addresses worth reporting, and whether the tables could be read to their end.
 pub(crate) async fn reportable_addresses(
     place: &Place,
     ignored: &[String],
 ) -> (Vec<Address>, bool) {
-    let (place, ignored) = (place.clone(), ignored.to_vec());
-    let reading = tokio::task::spawn_blocking(move || place.local_addresses(&ignored));
-    match reading.await {
-        Ok(local) => {
-            for problem in &local.problems {
-                tracing::debug!(%problem, "the list of addresses may be incomplete");
-            }
-            (
-                ipdiscover::reportable(&local.addresses),
-                local.is_complete(),
-            )
-        }
-        Err(_) => (Vec::new(), false),
+    let ignored = ignored.to_vec();
+    let reading = place.beside(move |place| place.local_addresses(&ignored));
+    let Some(local) = reading.await else {
+        return (Vec::new(), false);
+    };
+    for problem in &local.problems {
+        tracing::debug!(%problem, "the list of addresses may be incomplete");
     }
+    (
+        ipdiscover::reportable(&local.addresses),
+        local.is_complete(),
+    )
 }
 
 /// The facts that the API hears; what could not be read is `None`.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Snapshot {
     pub(crate) hostname: Option<String>,
     pub(crate) os: Option<String>,
@@ -159,12 +200,9 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads the host beside the main thread.
-    pub(crate) async fn take(place: &Place) -> Self {
-        let place = place.clone();
-        tokio::task::spawn_blocking(move || Self::read(&place))
-            .await
-            .unwrap_or_default()
+    /// Reads the host; `None` if it does not answer in time.
+    pub(crate) async fn take(place: &Place) -> Option<Self> {
+        place.beside(Self::read).await
     }
 
     fn read(place: &Place) -> Self {
@@ -176,7 +214,7 @@ impl Snapshot {
             os: kind.os.clone(),
             kernel: kind.kernel.clone(),
             architecture: kind.architecture.clone(),
-            virtualization: Some(kind.virtualization.to_owned()),
+            virtualization: kind.virtualization.map(str::to_owned),
             cpu_cores: host
                 .cpu_count()
                 .ok()

@@ -172,10 +172,11 @@ const LEVEL: &[(&str, tracing::Level)] = &[
 impl Config {
     /// Reads all sources; either everything is right or every mistake is told.
     pub(crate) fn load(
+        wanted: &dyn Fn(&Opt) -> bool,
         flags: &dyn Fn(&Opt) -> Option<OsString>,
         env: Env<'_>,
     ) -> Result<Self, Vec<Mistake>> {
-        let mut layers = Layers::collect(flags, env);
+        let mut layers = Layers::collect(wanted, flags, env);
         let mut warnings = Vec::new();
         let config = Self::build(&mut layers, env, &mut warnings);
         match config {
@@ -190,9 +191,9 @@ impl Config {
         let interval = layers.take("interval", values::duration(1..=150));
         let first_contact = layers.take("first-contact", values::choice(FIRST_CONTACT));
         let hostname = layers.take("hostname", values::hostname);
-        let alias = layers.take("alias", values::text);
+        let alias = layers.take("alias", values::alias);
         let ssh_port = layers.take("ssh-port", values::port(1));
-        let public = layers.take("public-ip", values::ip);
+        let public = layers.take("public-ip", values::reachable_ip);
         let lookup = layers.take("public-ip-lookup", values::choice(LOOKUP));
         let services = layers.take("public-ip-services", values::list(values::http_url));
         let ignore_interfaces = layers.take("ignore-interfaces", values::list(values::text));
@@ -207,10 +208,14 @@ impl Config {
         let attribution = layers.take("attribution", values::choice(ATTRIBUTION));
         let token_file = layers.take("http-token-file", values::path);
         let token = token_file.and_then(|path| read_token(&path, layers));
-        let root = layers.take("host-root", values::path);
-        let proc = layers.take("host-proc", values::path);
+        let root = layers.take("host-root", values::folder);
+        let proc = layers.take("host-proc", values::folder);
         let level = layers.take("log-level", values::choice(LEVEL));
         let format = layers.take("log-format", values::choice(FORMAT));
+        if lookup != Some(Lookup::Off) && services.as_ref().is_some_and(Vec::is_empty) {
+            let advice = "--public-ip-services is empty: name one, or say --public-ip-lookup off";
+            layers.mistakes.push(Mistake(advice.to_owned()));
+        }
         Some(Self {
             api: api?,
             interval: interval?,
@@ -256,9 +261,9 @@ impl Api {
     fn take(layers: &mut Layers, env: Env<'_>, warnings: &mut Vec<String>) -> Option<Self> {
         let url = layers.take("api-url", values::http_url);
         let key = Self::take_key(layers, env, warnings);
-        let ca = layers.take("api-ca", values::path);
-        let certificate = layers.take("api-client-cert", values::path);
-        let private = layers.take("api-client-key", values::path);
+        let ca = layers.take("api-ca", values::pem);
+        let certificate = layers.take("api-client-cert", values::pem);
+        let private = layers.take("api-client-key", values::pem);
         let proxy = layers.take("api-env-proxy", values::boolean);
         if certificate.is_some() != private.is_some() {
             layers.mistakes.push(Mistake(
@@ -282,31 +287,32 @@ impl Api {
             })
             .flatten();
         let file = layers.take("api-key-file", values::path);
-        if let (Some(one), Some(other)) = (layers.rank("api-key"), layers.rank("api-key-file")) {
-            if one == other {
-                layers.mistakes.push(Mistake(
-                    "--api-key and --api-key-file are given in the same place: give one".to_owned(),
-                ));
-                return KeySource::None;
-            }
-            return if one > other {
-                given.map_or(KeySource::None, KeySource::Given)
-            } else {
-                file.map_or(KeySource::None, KeySource::File)
-            };
+        let (one, other) = (layers.rank("api-key"), layers.rank("api-key-file"));
+        if one.is_some() && one == other {
+            layers.mistakes.push(Mistake(
+                "--api-key and --api-key-file are given in the same place: give one".to_owned(),
+            ));
+            return KeySource::None;
         }
-        match (given, file.or_else(|| credential(env))) {
-            (Some(key), _) => {
-                warn_of_readers(layers, warnings);
-                KeySource::Given(key)
-            }
-            (None, Some(path)) => {
+        // The stronger source wins; a credential of the service manager is the weakest of all.
+        let file = file
+            .filter(|_| other > one)
+            .or_else(|| credential(env).filter(|_| given.is_none()));
+        match (file, given) {
+            (Some(path), _) => {
                 if let Err(error) = keyfile::read(&path) {
                     layers
                         .mistakes
                         .push(Mistake(format!("--api-key-file {error}")));
                 }
+                warn_of_readers(&path, warnings);
                 KeySource::File(path)
+            }
+            (None, Some(key)) => {
+                if let Some(path) = layers.file_of("api-key") {
+                    warn_of_readers(path, warnings);
+                }
+                KeySource::Given(key)
             }
             (None, None) => KeySource::None,
         }
@@ -331,10 +337,7 @@ fn credential(env: Env<'_>) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-fn warn_of_readers(layers: &Layers, warnings: &mut Vec<String>) {
-    let Some(path) = layers.file_of("api-key") else {
-        return;
-    };
+fn warn_of_readers(path: &Path, warnings: &mut Vec<String>) {
     if keyfile::readable_by_others(path) {
         warnings.push(format!(
             "{} holds the API key and everybody on this host can read it: chmod 0640 it",

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::file;
 use super::options::{OPTIONS, Opt, find};
+use crate::keyfile;
 
 /// Where a value came from.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,20 +55,27 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Collects the values: `flags` gives an option's text from the command line.
-    pub(super) fn collect(flags: &dyn Fn(&Opt) -> Option<OsString>, env: Env<'_>) -> Self {
+    /// Collects the values of the options that are `wanted`; the others keep their defaults. `flags` gives an option's text from the
+    /// command line.
+    pub(super) fn collect(
+        wanted: &dyn Fn(&Opt) -> bool,
+        flags: &dyn Fn(&Opt) -> Option<OsString>,
+        env: Env<'_>,
+    ) -> Self {
         let mut layers = Self {
             values: HashMap::new(),
             mistakes: Vec::new(),
         };
-        for option in OPTIONS {
+        for option in OPTIONS.iter().filter(|option| wanted(option)) {
             if let Some(text) = flags(option) {
                 layers.set(option, &text, Origin::Flag);
             } else if let Some(text) = env(option.env).filter(|text| !text.is_empty()) {
                 layers.set(option, &text, Origin::Env(option.env));
             }
         }
-        layers.read_file();
+        if find("config").is_some_and(wanted) {
+            layers.read_file(wanted);
+        }
         layers
     }
 
@@ -89,7 +96,7 @@ impl Layers {
         );
     }
 
-    fn read_file(&mut self) {
+    fn read_file(&mut self, wanted: &dyn Fn(&Opt) -> bool) {
         let (path, origin) = match self.values.get("config") {
             Some(value) => (PathBuf::from(&value.text), value.origin.clone()),
             None => match find("config") {
@@ -98,7 +105,7 @@ impl Layers {
             },
         };
         match read(&path) {
-            Ok(text) => self.take_file(&path, &text),
+            Ok(text) => self.take_file(&path, &text, wanted),
             Err(error)
                 if origin == Origin::Default && error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => self.mistakes.push(Mistake(format!(
@@ -108,7 +115,7 @@ impl Layers {
         }
     }
 
-    fn take_file(&mut self, path: &Path, text: &str) {
+    fn take_file(&mut self, path: &Path, text: &str, wanted: &dyn Fn(&Opt) -> bool) {
         let (entries, faults) = file::parse(text);
         for fault in faults {
             self.mistakes.push(Mistake(format!(
@@ -133,7 +140,7 @@ impl Layers {
                         entry.key
                     )));
                 }
-                Some(option) if self.values.contains_key(option.name) => {}
+                Some(option) if self.values.contains_key(option.name) || !wanted(option) => {}
                 Some(option) => {
                     let origin = Origin::File(path.to_owned(), entry.line);
                     self.values.insert(
@@ -203,17 +210,8 @@ impl Layers {
 }
 
 fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    std::fs::File::open(path)?
-        .take(file::MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > file::MAX_BYTES {
-        return Err(std::io::Error::other(format!(
-            "larger than {} KiB",
-            file::MAX_BYTES / 1024
-        )));
-    }
-    Ok(text)
+    let bytes = keyfile::bytes(path, file::MAX_BYTES)?;
+    String::from_utf8(bytes).map_err(|_| std::io::Error::other("not UTF-8 text"))
 }
 
 /// The known key that is spelt most like `key`, if any is close.

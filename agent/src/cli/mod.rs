@@ -75,7 +75,6 @@ impl Lab {
         let interval = self.interval.as_secs().to_string();
         let metrics_port = metrics_port.to_string();
         let mut set = vec![
-            ("config", "/dev/null"),
             ("api-url", api_url),
             ("api-key", api_key),
             ("interval", interval.as_str()),
@@ -90,7 +89,8 @@ impl Lab {
                 .find(|(name, _)| *name == option.name)
                 .map(|(_, value)| OsString::from(value))
         };
-        Config::load(&flags, &|_| None).map_err(Refusal::Mistakes)
+        Config::load(&|option| option.name != "config", &flags, &|_| None)
+            .map_err(Refusal::Mistakes)
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn parse(args: &[OsString], env: Env<'_>) -> Result<Command, Refusal>
     };
     match matches.subcommand() {
         Some(("info", sub)) => {
-            let config = load(sub, env)?;
+            let config = load_with(sub, env, &about_host, &|_| None)?;
             Ok(Command::Info {
                 config: Box::new(config),
                 json: sub.get_flag("json"),
@@ -155,7 +155,8 @@ pub(crate) fn reload(args: &[OsString], env: Env<'_>) -> Result<Config, Refusal>
 /// The options of the port scan, as if it were switched on.
 fn ports(matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
     let range = matches.get_one::<OsString>("range");
-    let mut config = load_with(matches, env, &|option| match option.name {
+    let wanted = |option: &Opt| option.section == Section::Ports || about_ports(option);
+    let mut config = load_with(matches, env, &wanted, &|option| match option.name {
         "port-scan" => Some(OsString::from("true")),
         "port-scan-range" => range.cloned(),
         _ => None,
@@ -177,13 +178,14 @@ fn ports(matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
 }
 
 fn load(matches: &ArgMatches, env: Env<'_>) -> Result<Config, Refusal> {
-    load_with(matches, env, &|_| None)
+    load_with(matches, env, &|_| true, &|_| None)
 }
 
-/// `instead` comes before what the command line says.
+/// Only the options that are `wanted` are taken from anywhere; `instead` comes before what the command line says.
 fn load_with(
     matches: &ArgMatches,
     env: Env<'_>,
+    wanted: &dyn Fn(&Opt) -> bool,
     instead: &dyn Fn(&Opt) -> Option<OsString>,
 ) -> Result<Config, Refusal> {
     let flags = |option: &Opt| {
@@ -198,7 +200,7 @@ fn load_with(
                 .map_or_else(|| OsString::from("true"), OsString::from),
         )
     };
-    Config::load(&flags, env).map_err(Refusal::Mistakes)
+    Config::load(wanted, &flags, env).map_err(Refusal::Mistakes)
 }
 
 /// The names of the options that differ between two configurations and need a restart to take effect.
@@ -282,6 +284,7 @@ fn command() -> clap::Command {
                 ),
         );
     let root = clap::Command::new("sigma-agent")
+        .bin_name("sigma-agent")
         .about("Registers this host with a Sigma API, sends heartbeats and serves its status over HTTP.")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(AFTER_HELP)

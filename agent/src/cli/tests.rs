@@ -215,7 +215,7 @@ fn unknown_flags_get_a_suggestion_and_help_names_every_option() {
 fn defaults_in_the_table_are_allowed_values() {
     // Would be a mistake of this program, met by every operator: so every default must parse.
     let none = |_: &Opt| None;
-    assert!(Config::load(&none, &|_| None).is_ok());
+    assert!(Config::load(&|_| true, &none, &|_| None).is_ok());
 }
 
 #[test]
@@ -256,13 +256,14 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "port-scan-exclude" => "5",
         "port-scan-sources" => "haproxy",
         "attribution" => "off",
-        "host-root" | "host-proc" => "/mnt",
+        "host-root" | "host-proc" => "/tmp",
         "log-format" => "json",
         "log-level" => "debug",
         "interval" | "port-scan-interval" => "7",
         "ssh-port" => "2022",
         "public-ip" => "203.0.113.1",
         "public-ip-lookup" => "off",
+        "alias" => "a.example",
         "first-contact" => "heartbeat",
         "api-env-proxy" => "true",
         _ => "http://x.example/y",
@@ -272,6 +273,7 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
             option.name,
             "config"
                 | "http-token-file"
+                | "api-ca"
                 | "api-key-file"
                 | "api-client-cert"
                 | "api-client-key"

@@ -136,37 +136,48 @@ pub(crate) fn sigma_reserved(name: &str) -> bool {
 
 /// An `http` or `https` URL with a host and without credentials, query or fragment.
 pub(super) fn http_url(value: &str) -> Parsed<String> {
-    let refuse = |why: &str| {
-        Err(format!(
+    match sigma_client::check_url(value) {
+        Ok(()) => Ok(value.to_owned()),
+        Err(why) => Err(format!(
             "{why}; allowed: http://HOST[:PORT]/PATH or https://…"
-        ))
-    };
-    let Ok(url) = value.parse::<hyper::Uri>() else {
-        return refuse("not a URL");
-    };
-    if !matches!(url.scheme_str(), Some("http" | "https")) {
-        return refuse("not http or https");
+        )),
     }
-    match url.authority() {
-        None => return refuse("no host"),
-        Some(authority) if authority.as_str().contains('@') => {
-            return Err(
-                "credentials in a URL end up in logs; give the key with --api-key-file".to_owned(),
-            );
-        }
-        Some(authority) if authority.host().is_empty() => return refuse("no host"),
-        Some(authority)
-            if authority.as_str().len() > authority.host().len()
-                && authority.port_u16().is_none() =>
-        {
-            return refuse("the port is no number");
-        }
-        Some(_) => {}
+}
+
+/// A file of certificates or a key, which must be there.
+pub(super) fn pem(value: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(value);
+    crate::keyfile::read_pem(&path).map(|_| path)
+}
+
+/// A folder, which must be there.
+pub(super) fn folder(value: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(value);
+    if path.is_dir() {
+        Ok(path)
+    } else {
+        Err("there is no such folder".to_owned())
     }
-    if url.query().is_some() || value.contains('#') {
-        return refuse("a query or fragment has no place here");
+}
+
+/// A name that the API may dial.
+pub(super) fn alias(value: &str) -> Parsed<String> {
+    let plain =
+        value.len() <= 253 && !value.contains(|c: char| c.is_control() || c.is_whitespace());
+    if plain {
+        Ok(value.to_owned())
+    } else {
+        Err("allowed: one word of at most 253 characters".to_owned())
     }
-    Ok(value.to_owned())
+}
+
+/// An address that somebody else can reach.
+pub(super) fn reachable_ip(value: &str) -> Parsed<IpAddr> {
+    let ip = ip(value)?;
+    if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
+        return Err("nobody else reaches this host there".to_owned());
+    }
+    Ok(ip)
 }
 
 /// Elements separated by commas, each through `element`.
@@ -254,6 +265,8 @@ mod tests {
             "http://h/#f",
             "http://h:x/",
             "/api",
+            "http://999.1.1.1/api",
+            "http://[fe80::1%25eth0]:1/api",
         ] {
             assert!(http_url(wrong).is_err(), "{wrong:?} was taken");
         }

@@ -1,12 +1,14 @@
 //! Reads the body of a request, within the limits of the server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, StatusCode, header};
 
 use super::answer::{Answer, error, text};
+use super::connection::Connection;
 use super::server::MAX_BODY;
 
 /// How long a body may take in all.
@@ -24,17 +26,22 @@ pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, Answer> {
             format!("the body must be application/json, not {other:.60}"),
         ));
     }
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let limit = usize::try_from(MAX_BODY).unwrap_or(usize::MAX);
     let whole = Limited::new(request.into_body(), limit).collect();
-    match tokio::time::timeout(TIME, whole).await {
+    let body = tokio::time::timeout(TIME, whole).await;
+    if let Some(connection) = connection {
+        connection.has_all();
+    }
+    match body {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(_)) => Err(error(
+        Ok(Err(why)) if why.is::<LengthLimitError>() => Err(error(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is too long, or was cut off",
+            "the request's body is longer than 64 KiB",
         )),
-        Err(_) => Err(error(
+        Ok(Err(_)) | Err(_) => Err(error(
             StatusCode::REQUEST_TIMEOUT,
-            "the body took longer than 10 s",
+            "the body was cut off, or took longer than 10 s",
         )),
     }
 }

@@ -42,6 +42,8 @@ enum Phase {
     Idle,
     /// Somewhere in a request's head.
     Head,
+    /// Somewhere in a request's body.
+    Body,
     /// The request is being answered.
     Busy,
 }
@@ -68,10 +70,15 @@ impl Connection {
         (phase != Phase::Busy).then_some(since)
     }
 
-    /// Marks the connection busy until the returned guard is dropped.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    /// A request's head is here; the guard, when dropped, says that its answer is gone.
+    pub(super) fn asked(self: &Arc<Self>, has_body: bool) -> Asked {
+        self.set(if has_body { Phase::Body } else { Phase::Busy });
+        Asked(Arc::clone(self))
+    }
+
+    /// The request is here as a whole: from now on it is we who keep the peer waiting.
+    pub(super) fn has_all(&self) {
         self.set(Phase::Busy);
-        Busy(Arc::clone(self))
     }
 
     fn get(&self) -> (Phase, Instant) {
@@ -99,26 +106,29 @@ impl Connection {
     }
 }
 
-/// While it lives, its connection is answering.
+/// While it lives, its connection has a request to answer.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Connection>);
+pub(super) struct Asked(Arc<Connection>);
 
-impl Drop for Busy {
+impl Drop for Asked {
     fn drop(&mut self) {
         self.0.set(Phase::Idle);
     }
 }
 
-/// An answer's body that keeps its connection busy until the last byte was handed over.
+/// An answer's body that keeps its request open until the last byte was handed over.
 #[derive(Debug)]
 pub(super) struct Answering<B> {
     body: B,
-    _busy: Busy,
+    _asked: Asked,
 }
 
 impl<B> Answering<B> {
-    pub(super) fn new(body: B, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+    pub(super) fn new(body: B, asked: Asked) -> Self {
+        Self {
+            body,
+            _asked: asked,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode, header};
@@ -84,14 +84,21 @@ struct Table {
 }
 
 impl Table {
-    /// Waits for a connection, then for room for it: the one that waits longest is asked to go.
+    /// Waits for a connection; where there is no room for it, the one that waits longest has to go, and if all are being answered,
+    /// the new one itself.
     async fn accept(&self, listener: &TcpListener) -> io::Result<TcpStream> {
-        let (stream, _) = listener.accept().await?;
-        while self.full() {
-            self.evict();
-            self.ended.notified().await;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            if !self.full() {
+                return Ok(stream);
+            }
+            if self.evict() {
+                while self.full() {
+                    self.ended.notified().await;
+                }
+                return Ok(stream);
+            }
         }
-        Ok(stream)
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
@@ -102,15 +109,17 @@ impl Table {
         self.locked().len() >= self.limits.connections
     }
 
-    fn evict(&self) {
+    /// Asks the connection that waits longest to go; says whether there is one.
+    fn evict(&self) -> bool {
         let open = self.locked();
-        let oldest = open
+        let waiting = open
             .values()
-            .filter_map(|one| Some((one.waiting_since()?, one)))
-            .min_by_key(|(since, _)| *since);
+            .filter_map(|one| Some((one.waiting_since()?, one)));
+        let oldest = waiting.min_by_key(|(since, _)| *since);
         if let Some((_, connection)) = oldest {
             connection.evicted.notify_one();
         }
+        oldest.is_some()
     }
 
     async fn all_ended(&self) {
@@ -153,14 +162,16 @@ async fn converse(
     let _ = stream.set_nodelay(true);
 
     let io = TokioIo::new(Guarded::new(stream, Arc::clone(&connection), limits));
-    let service = service_fn(|request| {
-        let (busy, handler) = (connection.busy(), handler.clone());
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let asked = connection.asked(!request.body().is_end_stream());
+        request.extensions_mut().insert(Arc::clone(&connection));
+        let handler = handler.clone();
         async move {
             let answer = match refused(&request) {
                 Some(refusal) => refusal,
                 None => handler.answer(request).await,
             };
-            Ok::<_, Infallible>(answer.map(|body| Answering::new(body, busy)))
+            Ok::<_, Infallible>(answer.map(|body| Answering::new(body, asked)))
         }
     });
     let mut talk = pin!(
@@ -187,7 +198,11 @@ fn refused(request: &Request<Incoming>) -> Option<Answer> {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
-    if head + request.uri().path().len() > MAX_HEAD {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if head + target > MAX_HEAD {
         return Some(error(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "the request's head is longer than 8 KiB",

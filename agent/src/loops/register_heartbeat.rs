@@ -1,26 +1,23 @@
 //! Keeps the Sigma API informed: registers this host where needed, and beats.
 
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipdiscover::{Address, Origin, Scope};
-use periodic::{Failure, Outcome, Retry};
+use periodic::{Control, Failure, Outcome, Retry};
 use serde_json::{Map, Value};
 use sigma_client::{
     ApiKey, Client, Error, Heartbeat, IpEntry, PublicIp, Registration, StoredAddress, SystemInfo,
     Vps, VpsStatus,
 };
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::public_ip::Outside;
-use crate::cli::{Api, Config, FirstContact, KeySource};
+use crate::cli::{Api, Config, FirstContact, KeySource, Lookup};
 use crate::keyfile;
 use crate::shared::{Call, Record, Reported, Shared};
-use crate::snapshot::{Place, Snapshot, reportable_addresses};
+use crate::snapshot::{Place, Snapshot, in_time, reportable_addresses};
 
 /// The loop's name at the supervisor.
 pub(crate) const NAME: &str = "heartbeat";
@@ -31,8 +28,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(50);
 /// How long a new host without any address waits for the first look-up.
 const LOOKUP_WAIT: Duration = Duration::from_secs(17);
 
-/// No certificate or key file is longer.
-const MAX_PEM: u64 = 1 << 20;
+/// In how many complete readings a public address must be missing before it is taken off the record.
+const ABSENCES: u32 = 3;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -51,6 +48,14 @@ pub(crate) struct Registrar {
     registered: Option<Said>,
     /// The public addresses on the record, as the API last answered.
     stored: Option<Vec<IpAddr>>,
+    /// How many complete readings in a row lacked one of them.
+    absences: u32,
+    /// What the host last told about itself.
+    snapshot: Snapshot,
+    /// The turn to read key and certificate files.
+    files: Arc<Semaphore>,
+    /// Wakes the look-up when this host's own addresses call for it.
+    control: Control,
     warned_of_empty_record: bool,
 }
 
@@ -85,6 +90,7 @@ impl Registrar {
         outside: watch::Receiver<Outside>,
         place: Place,
         shared: Arc<Shared>,
+        control: Control,
     ) -> Self {
         Self {
             settings,
@@ -94,6 +100,10 @@ impl Registrar {
             connection: None,
             registered: None,
             stored: None,
+            absences: 0,
+            snapshot: Snapshot::default(),
+            files: Arc::new(Semaphore::new(1)),
+            control,
             warned_of_empty_record: false,
         }
     }
@@ -101,11 +111,11 @@ impl Registrar {
     /// One contact with the API.
     pub(crate) async fn run(&mut self) -> Outcome {
         let config = self.take_settings()?;
-        let connection = self.connection(&config.api)?;
+        let connection = self.connection(&config.api).await?;
         let report = self.report(&config).await?;
         let outcome = match self.contact(&connection.client, &config, &report).await {
             Err(error) if error.is_unauthorized() => {
-                match self.with_another_key(&config.api, &connection) {
+                match self.with_another_key(&config.api, &connection).await {
                     Some(client) => self.contact(&client, &config, &report).await,
                     None => Err(error),
                 }
@@ -123,20 +133,26 @@ impl Registrar {
         Ok(Arc::clone(&self.settings.borrow_and_update()))
     }
 
-    fn connection(&mut self, api: &Api) -> Result<Connection, Failure> {
+    async fn connection(&mut self, api: &Api) -> Result<Connection, Failure> {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let connection = connect(api).map_err(|why| Failure::new(why, Retry::Slowly))?;
+        let files = api.clone();
+        let connection = in_time(&self.files, move || connect(&files)).await;
+        let slow = || Err("the key or certificate files cannot be read in time".to_owned());
+        let connection = connection
+            .unwrap_or_else(slow)
+            .map_err(|why| Failure::new(why, Retry::Slowly))?;
         Ok(self.connection.insert(connection).clone())
     }
 
     /// The client with the key that the file holds now, if that is another one than before.
-    fn with_another_key(&mut self, api: &Api, before: &Connection) -> Option<Client> {
+    async fn with_another_key(&mut self, api: &Api, before: &Connection) -> Option<Client> {
         let KeySource::File(path) = &api.key else {
             return None;
         };
-        match keyfile::read(path) {
+        let file = path.clone();
+        match in_time(&self.files, move || keyfile::read(&file)).await? {
             Ok(key) if before.key.as_ref() != Some(&key) => {
                 tracing::info!(file = %path.display(), "the API key has changed: trying the new one");
                 let client = before.client.with_api_key(Some(key.clone()));
@@ -163,13 +179,18 @@ impl Registrar {
             .wait_for(|outside| outside.wanted.is_some())
             .await
             .map_or_else(|_| Outside::default(), |outside| outside.clone());
+        let complete = complete
+            && outside.is_complete()
+            && !self.calls_for_a_look_up(config, &local, &outside);
         let mut addresses = ipdiscover::reportable(local.iter().chain(&outside.addresses));
         if let Some(fixed) = config.addresses.public {
             put_first(&mut addresses, fixed);
         }
-        let snapshot = Snapshot::take(&self.place).await;
+        if let Some(snapshot) = Snapshot::take(&self.place).await {
+            self.snapshot = snapshot;
+        }
         let hostname =
-            hostname(config, &snapshot).map_err(|why| Failure::new(why, Retry::NextPeriod))?;
+            hostname(config, &self.snapshot).map_err(|why| Failure::new(why, Retry::NextPeriod))?;
         let public_ip = self.public_ip(config, &addresses);
         let metrics_port = self
             .shared
@@ -181,6 +202,7 @@ impl Registrar {
             alias: config.identity.alias.clone(),
             ssh_port: config.identity.ssh_port,
         };
+        self.count_absences(&said.addresses, complete);
         self.shared.set_reported(Reported {
             hostname: said.hostname.clone(),
             addresses: said.addresses.clone(),
@@ -192,8 +214,8 @@ impl Registrar {
                 .iter()
                 .map(|address| entry(address, config.addresses.public))
                 .collect(),
-            complete: complete && outside.is_complete(),
-            system_info: system_info(&snapshot, metrics_port, public_ip),
+            complete,
+            system_info: system_info(&self.snapshot, metrics_port, public_ip),
         })
     }
 
@@ -297,15 +319,38 @@ impl Registrar {
         })
     }
 
-    /// Whether sending these addresses can take no public one, and with it its label, off the record.
+    /// Whether the last local public address has gone since nobody had to be asked: then somebody is asked at once.
+    fn calls_for_a_look_up(&self, config: &Config, local: &[Address], outside: &Outside) -> bool {
+        let wanted = config.addresses.lookup == Lookup::Auto && config.addresses.public.is_none();
+        let alone = !local.iter().any(|address| address.scope.is_public());
+        let calls = wanted && alone && outside.wanted == Some(false);
+        if calls {
+            self.control.wake(super::public_ip::NAME);
+        }
+        calls
+    }
+
+    fn count_absences(&mut self, listed: &[IpAddr], complete: bool) {
+        let stored = self.stored.as_deref().unwrap_or_default();
+        let lacks = stored.iter().any(|ip| !listed.contains(ip));
+        self.absences = if complete && lacks {
+            self.absences.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
+    /// Whether sending these addresses takes no public one, and with it its label, off the record. One that stays away in several
+    /// readings is gone for good; one reading alone may have met an interface on its way down and up again.
     fn loses_nothing(&self, report: &Report) -> bool {
         let listed = |ip: &IpAddr| report.said.addresses.contains(ip);
-        !report.entries.is_empty()
-            && (report.complete
-                || self
-                    .stored
-                    .as_ref()
-                    .is_some_and(|stored| stored.iter().all(listed)))
+        let safe = match &self.stored {
+            None => report.complete,
+            Some(stored) => {
+                stored.iter().all(listed) || report.complete && self.absences >= ABSENCES
+            }
+        };
+        safe && !report.entries.is_empty()
     }
 
     async fn register(&mut self, client: &Client, report: &Report) -> Result<(), Error> {
@@ -401,20 +446,16 @@ fn connect(api: &Api) -> Result<Connection, String> {
         .api_key(key.clone())
         .proxies_from_environment(api.proxy_from_environment);
     if let Some(path) = &api.ca {
-        builder = builder.ca_pem(&read_pem(path)?);
+        builder = builder.ca_pem(&keyfile::read_pem(path)?);
     }
     if let Some((certificate, private)) = &api.client {
-        builder = builder.client_identity_pem(&read_pem(certificate)?, &read_pem(private)?);
+        builder = builder.client_identity_pem(
+            &keyfile::read_pem(certificate)?,
+            &keyfile::read_pem(private)?,
+        );
     }
     let client = builder.build().map_err(|error| error.to_string())?;
     Ok(Connection { client, key })
-}
-
-fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
-    let mut pem = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_PEM).read_to_end(&mut pem));
-    read.map(|_| pem)
-        .map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The name to register under: never one that many machines share.
@@ -484,30 +525,25 @@ fn system_info(snapshot: &Snapshot, metrics_port: u16, public_ip: Option<IpAddr>
 
 /// What an API's refusal means for the next try, in words that say what to do.
 fn failure(error: &Error) -> Failure {
-    if error.is_unauthorized() {
-        return Failure::new(
-            format!(
-                "{error}: the API refuses the key; check --api-key-file (it also says this while its database is away)"
-            ),
-            Retry::Slowly,
-        );
-    }
-    if error.is_forbidden() {
-        return Failure::new(
-            format!("{error}: the key's role may not do this; it takes a key of role agent"),
-            Retry::Slowly,
-        );
-    }
-    if error.is_wrong_url() || error.is_unknown_host() {
-        return Failure::new(
-            format!("{error}: this does not answer like a Sigma API; check --api-url"),
-            Retry::Slowly,
-        );
-    }
+    let advice = if error.is_unauthorized() {
+        ": the API refuses the key; check --api-key-file (it also says this while its database is away)"
+    } else if error.is_forbidden() {
+        ": the key's role may not do this; it takes a key of role agent"
+    } else if error.is_wrong_url() || error.is_unknown_host() {
+        ": this does not answer like a Sigma API; check --api-url"
+    } else {
+        ""
+    };
     let retry = match error.retry_after() {
+        _ if !advice.is_empty() => Retry::Slowly,
         Some(wait) => Retry::After(wait),
         None if error.is_transient() => Retry::Backoff,
         None => Retry::NextPeriod,
     };
-    Failure::new(error.to_string(), retry)
+    let failure = Failure::new(format!("{error}{advice}"), retry);
+    // What a server says beside its status may differ from answer to answer, and is the same state all the same.
+    match error.status() {
+        Some(status) => failure.of_class(status.to_string()),
+        None => failure,
+    }
 }

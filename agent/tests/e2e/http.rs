@@ -55,6 +55,13 @@ fn pages_answer_and_everything_else_is_refused_in_json() {
         ),
         431,
     );
+    refused(
+        &format!(
+            "GET /healthz?{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+            "a".repeat(9000)
+        ),
+        431,
+    );
     let head = ask(
         agent.port,
         "HEAD /status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
@@ -104,6 +111,43 @@ fn garbage_ends_the_connection_and_not_the_server() {
     let mut stream = connect(agent.port);
     let _ = stream.write_all(huge.as_bytes());
     assert_eq!(agent.get("/healthz").status, 200);
+}
+
+#[test]
+fn slow_bodies_give_way_to_a_real_request() {
+    let agent = agent();
+    let slow: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = connect(agent.port);
+            let _ = stream.write_all(
+                b"POST /ports/allocate HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{",
+            );
+            stream
+        })
+        .collect();
+    // Nothing but a limit of seconds would make room otherwise: an answer that comes while all of them are held shows it.
+    assert_eq!(agent.get("/healthz").status, 200);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", agent.child.id()))
+        .unwrap()
+        .count();
+    assert!(
+        (40..100).contains(&open),
+        "{open} descriptors are open: the slow ones were let in, and some had to go"
+    );
+    drop(slow);
+}
+
+#[test]
+fn a_slow_body_is_told_so() {
+    let agent = Agent::start(
+        "http://127.0.0.1:1/api",
+        &["--interval", "60", "--port-scan"],
+    );
+    let answer = ask(
+        agent.port,
+        "POST /ports/allocate HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{",
+    );
+    assert_eq!(answer.status, 408, "{answer:?}");
 }
 
 #[test]

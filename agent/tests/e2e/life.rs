@@ -102,7 +102,46 @@ fn a_taken_port_is_reported_as_no_server_until_it_is_free() {
     let record = api.registered();
     assert_eq!(record["extra"]["system_info"]["metrics_port"], 0);
     agent.logged("or set --metrics-port");
+    drop(squatter);
+    agent.signal("HUP");
+    let told = || {
+        api.record()
+            .filter(|record| record["extra"]["system_info"]["metrics_port"] == port)
+    };
+    wait_for("the port to be opened and told", told);
+    assert_eq!(agent.get("/healthz").status, 200);
+}
+
+#[test]
+fn host_files_that_hang_stop_neither_heartbeats_nor_the_end() {
+    let root = folder("hung");
+    std::fs::create_dir_all(root.join("proc")).unwrap();
+    std::fs::create_dir_all(root.join("etc")).unwrap();
+    for file in ["proc/meminfo", "etc/machine-id"] {
+        let mode = rustix::fs::Mode::from(0o600);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            root.join(file),
+            rustix::fs::FileType::Fifo,
+            mode,
+            0,
+        )
+        .unwrap();
+    }
+    let api = Api::start();
+    let mut agent = Agent::start(
+        &api.url(),
+        &[
+            "--api-key",
+            &api.key(Role::Agent),
+            "--host-root",
+            root.to_str().unwrap(),
+        ],
+    );
+    let record = api.registered();
     api.beat_after(&record);
+    agent.signal("TERM");
+    assert_eq!(agent.end().code(), Some(0));
 }
 
 #[test]

@@ -199,3 +199,39 @@ fn nobody_is_asked_where_it_is_switched_off_or_an_address_is_public() {
     });
     assert!(seen.lock().unwrap().is_empty());
 }
+
+/// An address that is gone in one reading and back in the next must not cost the operator's label.
+#[test]
+fn a_flapping_interface_keeps_its_label() {
+    let api = Api::start();
+    let root = behind_nat();
+    let table = std::path::Path::new(&root).join("proc/net/fib_trie");
+    let private = std::fs::read_to_string(&table).unwrap();
+    let public = "     +-- 9.9.9.0/24 2 0 2\n        |-- 9.9.9.0\n           /24 link UNICAST\n        |-- 9.9.9.9\n           /32 host LOCAL\n";
+    std::fs::write(&table, format!("{private}{public}")).unwrap();
+    let silent = Played::start(|_| None);
+    let agent = start(&api, &root, &format!("http://127.0.0.1:{}/", silent.port));
+    let record = wait_for("both addresses", || {
+        api.record().filter(|record| addresses(record).len() == 2)
+    });
+    let id = record["id"].as_str().unwrap();
+    api.call("PUT", &format!("/vps/{id}"), r#"{"ip_addresses":[{"ip":"9.9.9.9","label":"overseas"},{"ip":"10.0.0.5","label":"internal"}]}"#);
+    std::fs::write(&table, &private).unwrap();
+    wait_for("somebody to be asked", || {
+        silent.requests.lock().unwrap().first().cloned()
+    });
+    let before = api.record().unwrap();
+    api.beat_after(&before);
+    std::fs::write(&table, format!("{private}{public}")).unwrap();
+    let back = || {
+        Some(agent.status()).filter(|status| {
+            status["host"]["addresses"]
+                .as_array()
+                .is_some_and(|all| all.len() == 2)
+        })
+    };
+    wait_for("the address to be back", back);
+    let before = api.record().unwrap();
+    let after = api.beat_after(&before);
+    assert_eq!(addresses(&after), ["9.9.9.9 overseas", "10.0.0.5 internal"]);
+}

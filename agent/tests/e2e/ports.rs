@@ -90,7 +90,7 @@ fn the_api_gets_ports_that_a_server_then_really_binds() {
             "--api-key",
             &api.key(Role::Agent),
             "--port-scan",
-            "--public-ip",
+            "--alias",
             "127.0.0.1",
         ],
     );

@@ -253,3 +253,49 @@ fn a_changed_hostname_is_registered_after_a_reload() {
         Some(agent.status()).filter(|status| status["api"]["hostname"] == "second-name")
     });
 }
+
+#[test]
+fn a_failure_whose_words_vary_is_said_once() {
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let server = crate::parts::Played::start(move |_| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let word: String = (0..8)
+            .map(|bit| if number >> bit & 1 == 1 { 'x' } else { 'y' })
+            .collect();
+        let body = format!("{{\"error\":\"Internal error: {word}\"}}");
+        Some(crate::parts::http(
+            "500 Internal Server Error",
+            "content-type: application/json\r\n",
+            &body,
+        ))
+    });
+    let agent = Agent::start(&server.url(), &[]);
+    wait_for("several tries", || {
+        Some(agent.task("heartbeat")).filter(|task| task["runs"].as_u64() > Some(3))
+    });
+    let warnings = agent
+        .log()
+        .iter()
+        .filter(|line| line["level"] == "warn")
+        .count();
+    assert_eq!(warnings, 1, "{:?}", agent.log());
+}
+
+#[test]
+fn a_key_file_that_becomes_a_pipe_is_refused_and_holds_nothing_up() {
+    let api = Api::start();
+    let key = folder("key").join("key");
+    std::fs::write(&key, api.key(Role::Agent)).unwrap();
+    let mut agent = Agent::start(&api.url(), &["--api-key-file", key.to_str().unwrap()]);
+    api.registered();
+    std::fs::remove_file(&key).unwrap();
+    let mode = rustix::fs::Mode::from(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &key, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    agent.signal("HUP");
+    agent.logged("not a regular file");
+    assert_eq!(agent.get("/healthz").status, 200);
+    let before = api.record().unwrap();
+    api.beat_after(&before);
+    agent.signal("TERM");
+    assert!(agent.end().success());
+}

@@ -12,6 +12,9 @@ pub type Outcome = Result<(), Failure>;
 pub struct Failure {
     /// What happened, for people. Lowercase, short, without secrets: it is shown on status pages.
     pub message: String,
+    /// What kind of failure it is, where the message varies: two of the same class [resemble](Self::resembles)
+    /// each other whatever their messages say.
+    pub class: Option<String>,
     /// When to try again.
     pub retry: Retry,
 }
@@ -34,16 +37,28 @@ impl Failure {
     pub fn new(message: impl Into<String>, retry: Retry) -> Self {
         Self {
             message: message.into(),
+            class: None,
             retry,
         }
     }
 
-    /// Whether both say the same but for numbers, so that "timed out after 4.9 s" and
-    /// "timed out after 5.1 s" are one state and not two.
+    /// The same failure with a class, for messages that vary, as those of other people's servers do.
+    #[must_use]
+    pub fn of_class(mut self, class: impl Into<String>) -> Self {
+        self.class = Some(class.into());
+        self
+    }
+
+    /// Whether both are one state and not two: of the same class, or without classes the same message
+    /// but for numbers, such as "timed out after 4.9 s" and "timed out after 5.1 s".
     #[must_use]
     pub fn resembles(&self, other: &Self) -> bool {
-        discriminant(&self.retry) == discriminant(&other.retry)
-            && without_digits(&self.message).eq(without_digits(&other.message))
+        let alike = match (&self.class, &other.class) {
+            (Some(one), Some(other)) => one == other,
+            (None, None) => without_digits(&self.message).eq(without_digits(&other.message)),
+            _ => false,
+        };
+        alike && discriminant(&self.retry) == discriminant(&other.retry)
     }
 }
 
@@ -69,6 +84,10 @@ mod tests {
         assert!(slow.resembles(&Failure::new("timed out after 15.1 s", Retry::Backoff)));
         assert!(!slow.resembles(&Failure::new("timed out after 4.9 s", Retry::Slowly)));
         assert!(!slow.resembles(&Failure::new("connection refused", Retry::Backoff)));
+        let said = |words| Failure::new(words, Retry::Backoff).of_class("500");
+        assert!(said("Internal error: ab").resembles(&said("Internal error: yz")));
+        assert!(!said("x").resembles(&Failure::new("x", Retry::Backoff)));
+        assert!(!said("x").resembles(&Failure::new("x", Retry::Backoff).of_class("502")));
         let limited = Failure::new("429", Retry::After(Duration::from_secs(3)));
         assert!(limited.resembles(&Failure::new("429", Retry::After(Duration::from_secs(9)))));
     }

@@ -217,6 +217,11 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
+/// Whether a text can be the base URL of a client, for programs that check their settings before they use them.
+pub fn check_url(text: &str) -> Result<(), ConfigError> {
+    base_url(text).map(drop)
+}
+
 fn base_url(text: &str) -> Result<Url, ConfigError> {
     let text = text.trim();
     if text.is_empty() {
@@ -225,6 +230,14 @@ fn base_url(text: &str) -> Result<Url, ConfigError> {
     let lower = text.to_ascii_lowercase();
     if !lower.starts_with("http://") && !lower.starts_with("https://") {
         return Err(ConfigError::Url("must begin with http:// or https://"));
+    }
+    // A URL parser takes `http:///api` for the host `api`.
+    if text
+        .split("://")
+        .nth(1)
+        .is_none_or(|rest| rest.is_empty() || rest.starts_with('/'))
+    {
+        return Err(ConfigError::Url("has no valid host or port"));
     }
     let mut url = Url::parse(text).map_err(|_| ConfigError::Url("has no valid host or port"))?;
     if !url.username().is_empty() || url.password().is_some() {

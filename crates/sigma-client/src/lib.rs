@@ -19,7 +19,7 @@ mod vps;
 
 pub use agent::{Heartbeat, IpEntry, PublicIp, Registration, SystemInfo};
 pub use answer::Reply;
-pub use builder::{ClientBuilder, ConfigError};
+pub use builder::{ClientBuilder, ConfigError, check_url};
 pub use call::Call;
 pub use checks::CheckReport;
 pub use client::Client;

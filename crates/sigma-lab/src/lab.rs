@@ -172,6 +172,23 @@ impl Lab {
         Ok(made.key)
     }
 
+    /// A new key in the place of all of the same name: those are refused from now on. For a program that makes
+    /// its keys at each start.
+    ///
+    /// # Errors
+    /// The kernel gave no random bytes, or the database could not be written.
+    pub fn replace_key(&self, name: &str, role: Role) -> Result<String> {
+        let made = Made::new(name.to_owned(), role).map_err(|e| Error::Random(e.into()))?;
+        let store = self.store();
+        store
+            .write(|tx| {
+                tx.execute("DELETE FROM api_keys WHERE name = ?1", [name])?;
+                made.save(tx)
+            })
+            .map_err(|e| store.failure(e))?;
+        Ok(made.key)
+    }
+
     /// The records that are not deleted, by hostname; at most the first 1000.
     ///
     /// # Errors

@@ -422,7 +422,7 @@ fn identity(page: &mut Page, kind: &Kind) {
         known(&kind.os),
         known(&kind.kernel),
         known(&kind.architecture),
-        kind.virtualization.to_owned(),
+        kind.virtualization.unwrap_or_default().to_owned(),
     ];
     page.info(&HOST, labels);
 }
