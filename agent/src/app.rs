@@ -12,16 +12,14 @@ use tokio::sync::watch;
 use crate::cli::{self, Config, Env, Http, Refusal};
 use crate::http::{self, Limits, Routes};
 use crate::logging;
+use crate::loops;
 use crate::loops::public_ip::{self, Outside, PublicIp};
 use crate::loops::register_heartbeat::{self, Registrar};
-use crate::loops::scan::{self, Scan};
+use crate::loops::scan::Scan;
 use crate::notify::Notify;
 use crate::ports::Ports;
 use crate::shared::Shared;
 use crate::snapshot::Place;
-
-/// How this agent introduces itself to servers.
-pub(crate) const USER_AGENT: &str = concat!("sigma-agent/", env!("CARGO_PKG_VERSION"));
 
 /// How long loops that are at work may go on after the word to stop.
 const GRACE: Duration = Duration::from_millis(300);
@@ -141,7 +139,7 @@ impl Agent {
             let mut task = Scan::new(Arc::clone(ports));
             let policy = Policy::every(scan.interval, phase(&config, &self.id));
             self.supervisor
-                .spawn(scan::NAME, policy, async move || task.run().await);
+                .spawn(loops::SCAN, policy, async move || task.run().await);
         }
     }
 
@@ -158,6 +156,7 @@ impl Agent {
             place: Place::new(&self.settings.borrow().host),
             ports: self.ports.clone(),
             token: http.token.clone(),
+            node_compat: http.node_compat,
             pace: Arc::default(),
             scrapes: Arc::default(),
         };
@@ -174,7 +173,7 @@ impl Agent {
             open(&http, &routes, stop.clone())?;
             if shared.reported().is_some() {
                 // The API was told that there is no server: it should hear of this one.
-                control.wake(register_heartbeat::NAME);
+                control.wake(loops::HEARTBEAT);
             }
             Ok(())
         });
@@ -200,9 +199,11 @@ impl Agent {
         };
         let policy = Policy::every(public_ip::REFRESH, phase(&config, &self.id));
         self.supervisor
-            .spawn(public_ip::NAME, policy, async move || public_ip.run().await);
+            .spawn(loops::PUBLIC_IP, policy, async move || {
+                public_ip.run().await
+            });
         self.supervisor.spawn(
-            register_heartbeat::NAME,
+            loops::HEARTBEAT,
             heartbeat_policy(&config, &self.id),
             async move || registrar.run().await,
         );
@@ -297,7 +298,7 @@ fn tell(name: &str, change: &Change, notify: &Notify) {
     match change {
         Change::FirstSuccess => {
             tracing::debug!(task = name, "works");
-            if name == register_heartbeat::NAME {
+            if name == loops::HEARTBEAT {
                 notify.status("registered, heartbeats arrive");
             }
         }
@@ -351,10 +352,10 @@ fn reload(
                 host: old.host.clone(),
                 ..new
             };
-            control.set_policy(register_heartbeat::NAME, &heartbeat_policy(&new, id));
+            control.set_policy(loops::HEARTBEAT, &heartbeat_policy(&new, id));
             settings.send_replace(Arc::new(new));
-            control.wake(public_ip::NAME);
-            control.wake(register_heartbeat::NAME);
+            control.wake(loops::PUBLIC_IP);
+            control.wake(loops::HEARTBEAT);
             tracing::info!("configuration reloaded");
         }
         Err(Refusal::Mistakes(mistakes)) => {
@@ -402,13 +403,4 @@ impl Signals {
 pub(crate) async fn told_to_stop() -> std::io::Result<()> {
     Signals::new()?.next().await;
     Ok(())
-}
-
-/// The cause at the bottom of an error: the layers above it say little.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(below) = cause.source() {
-        cause = below;
-    }
-    cause.to_string()
 }

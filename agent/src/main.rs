@@ -61,7 +61,9 @@ fn finish(outcome: Result<(), String>) -> ExitCode {
 /// Prints to standard output; a reader that went away (`| head`) is no failure.
 fn say(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            finish(Err(format!("cannot print: {error}")))
+        }
         _ => ExitCode::SUCCESS,
     }
 }

@@ -82,6 +82,11 @@ impl Place {
         Ok(processes)
     }
 
+    /// The `net` folder of a process in the host's network namespace.
+    pub(crate) fn net(&self) -> &Path {
+        &self.net
+    }
+
     pub(crate) fn proc(&self) -> &Path {
         &self.proc
     }

@@ -89,6 +89,8 @@ pub(crate) struct Http {
     pub(crate) port: u16,
     /// What requests must bring; `None`: nothing.
     pub(crate) token: Option<Token>,
+    /// Whether the metrics page also has node_exporter's names.
+    pub(crate) node_compat: bool,
 }
 
 /// Which ports are scanned, and how often.
@@ -207,6 +209,7 @@ impl Config {
         let sources = layers.take("port-scan-sources", values::sources);
         let attribution = layers.take("attribution", values::choice(ATTRIBUTION));
         let token_file = layers.take("http-token-file", values::path);
+        let node_compat = layers.take("node-compat", values::boolean);
         let token = token_file.and_then(|path| read_token(&path, layers));
         let root = layers.take("host-root", values::folder);
         let proc = layers.take("host-proc", values::folder);
@@ -238,6 +241,7 @@ impl Config {
                     address,
                     port,
                     token,
+                    node_compat: node_compat.unwrap_or_default(),
                 }),
             scan: scan_on?.then_some(Scan {
                 ranges: ranges?,

@@ -208,7 +208,13 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let changed = [
         (
             old.http != new.http,
-            ["metrics-port", "metrics-address", "http-token-file"].as_slice(),
+            [
+                "metrics-port",
+                "metrics-address",
+                "http-token-file",
+                "node-compat",
+            ]
+            .as_slice(),
         ),
         (
             old.scan != new.scan,

@@ -289,6 +289,13 @@ pub(crate) const OPTIONS: &[Opt] = &[
     )
     .needs_restart(),
     switch(
+        Section::Http,
+        "node-compat",
+        "AGENT_NODE_COMPAT",
+        "Show the host on /metrics under node_exporter's names too, for dashboards and alerts made for it",
+    )
+    .needs_restart(),
+    switch(
         Section::Ports,
         "port-scan",
         "AGENT_PORT_SCAN",

@@ -250,7 +250,7 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
     let changed = |name: &str| match name {
         "metrics-port" => "9999",
         "metrics-address" => "127.0.0.1",
-        "port-scan" => "true",
+        "port-scan" | "node-compat" => "true",
         "port-scan-range" => "20000-20001",
         "port-scan-method" => "listen",
         "port-scan-exclude" => "5",

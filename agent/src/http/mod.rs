@@ -42,6 +42,8 @@ pub(crate) struct Routes {
     /// `None`: ports are not scanned.
     pub(crate) ports: Option<Arc<Ports>>,
     pub(crate) token: Option<Token>,
+    /// Whether the metrics page also has node_exporter's names.
+    pub(crate) node_compat: bool,
     pub(crate) pace: Arc<Pace>,
     pub(crate) scrapes: Arc<Scrapes>,
 }

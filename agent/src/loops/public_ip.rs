@@ -12,9 +12,6 @@ use tokio::sync::watch;
 use crate::cli::{Addresses, Config, Lookup};
 use crate::snapshot::{Place, reportable_addresses};
 
-/// The loop's name at the supervisor.
-pub(crate) const NAME: &str = "public-ip";
-
 /// How often the answer is refreshed.
 pub(crate) const REFRESH: Duration = Duration::from_secs(3600);
 
@@ -108,7 +105,7 @@ impl PublicIp {
         };
         let (after, before) = (ips(&now), self.outside.send_replace(now));
         if after != ips(&before) {
-            self.control.wake(super::register_heartbeat::NAME);
+            self.control.wake(super::HEARTBEAT);
         }
     }
 }
@@ -139,7 +136,7 @@ async fn look_up(services: &[String], family: Family) -> Result<Found, String> {
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     };
     let builder = sigma_client::Client::builder("https://localhost")
-        .user_agent(crate::app::USER_AGENT)
+        .user_agent(super::USER_AGENT)
         .timeout(DEFAULT_LIMIT)
         .local_address(from);
     let client = builder.build_http().map_err(|error| error.to_string())?;
@@ -148,16 +145,12 @@ async fn look_up(services: &[String], family: Family) -> Result<Found, String> {
             .get(url)
             .send()
             .await
-            .map_err(|error| crate::app::innermost(&error))?;
+            .map_err(|error| innermost(&error))?;
         if answer.status() != 200 {
             return Err(answer.status().to_string());
         }
         let mut body = Vec::new();
-        while let Some(chunk) = answer
-            .chunk()
-            .await
-            .map_err(|error| crate::app::innermost(&error))?
-        {
+        while let Some(chunk) = answer.chunk().await.map_err(|error| innermost(&error))? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_ANSWER {
                 return Err("the answer is too long for an address".to_owned());
@@ -180,4 +173,13 @@ async fn look_up(services: &[String], family: Family) -> Result<Found, String> {
             .collect();
         each.join(", ")
     })
+}
+
+/// The cause at the bottom of an error: the layers above it say little.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
 }

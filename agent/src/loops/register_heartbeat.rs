@@ -19,9 +19,6 @@ use crate::keyfile;
 use crate::shared::{Call, Record, Reported, Shared};
 use crate::snapshot::{Place, Snapshot, in_time, reportable_addresses};
 
-/// The loop's name at the supervisor.
-pub(crate) const NAME: &str = "heartbeat";
-
 /// How long a run may take: a look-up to wait for and three calls of 10 s.
 pub(crate) const LIMIT: Duration = Duration::from_secs(50);
 
@@ -325,7 +322,7 @@ impl Registrar {
         let alone = !local.iter().any(|address| address.scope.is_public());
         let calls = wanted && alone && outside.wanted == Some(false);
         if calls {
-            self.control.wake(super::public_ip::NAME);
+            self.control.wake(super::PUBLIC_IP);
         }
         calls
     }
@@ -442,7 +439,7 @@ fn connect(api: &Api) -> Result<Connection, String> {
         KeySource::File(path) => Some(keyfile::read(path)?),
     };
     let mut builder = Client::builder(&api.url)
-        .user_agent(crate::app::USER_AGENT)
+        .user_agent(super::USER_AGENT)
         .api_key(key.clone())
         .proxies_from_environment(api.proxy_from_environment);
     if let Some(path) = &api.ca {

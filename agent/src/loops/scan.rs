@@ -7,9 +7,6 @@ use periodic::{Failure, Outcome, Retry};
 
 use crate::ports::Ports;
 
-/// The loop's name at the supervisor.
-pub(crate) const NAME: &str = "scan";
-
 /// The loop's state.
 pub(crate) struct Scan {
     ports: Arc<Ports>,

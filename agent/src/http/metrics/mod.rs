@@ -3,6 +3,7 @@
 mod agent;
 mod host;
 mod kept;
+mod node;
 mod ports;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -174,6 +175,9 @@ fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     host::write(&mut writing, &routes.place, &mut kept);
+    if routes.node_compat {
+        node::write(&mut writing, &routes.place);
+    }
     if writing.wants("agent") {
         agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
     }
