@@ -44,7 +44,10 @@ static INFO: Info<7> = Info::new(
 );
 
 /// What went through an interface.
-static TRAFFIC: [(Counter<1>, fn(&Interface) -> u64); 16] = [
+/// A counter of an interface, and where its figure stands.
+type Field = (Counter<1>, fn(&Interface) -> u64);
+
+static TRAFFIC: [Field; 16] = [
     traffic(
         "node_network_receive_bytes_total",
         "Bytes received.",
