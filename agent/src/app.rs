@@ -197,7 +197,10 @@ impl Agent {
             control: self.supervisor.control(),
             last_good: ipdiscover::public::LastGood::default(),
         };
-        let policy = Policy::every(public_ip::REFRESH, phase(&config, &self.id));
+        let policy = Policy {
+            backoff: public_ip::BACKOFF,
+            ..Policy::every(public_ip::REFRESH, phase(&config, &self.id))
+        };
         self.supervisor
             .spawn(loops::PUBLIC_IP, policy, async move || {
                 public_ip.run().await

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ipdiscover::public::{DEFAULT_LIMIT, Found, LastGood, NotFound, lookup};
 use ipdiscover::{Address, Family};
-use periodic::{Control, Failure, Outcome, Retry};
+use periodic::{Backoff, Control, Failure, Outcome, Retry};
 use tokio::sync::watch;
 
 use crate::cli::{Addresses, Config, Lookup};
@@ -14,6 +14,13 @@ use crate::snapshot::{Place, reportable_addresses};
 
 /// How often the answer is refreshed.
 pub(crate) const REFRESH: Duration = Duration::from_secs(3600);
+
+/// Free services of others are not to be asked every minute by a host that cannot reach them.
+pub(crate) const BACKOFF: Backoff = Backoff {
+    floor: Duration::from_secs(60),
+    base: Duration::from_secs(240),
+    cap: REFRESH,
+};
 
 /// No answer with an address in it is longer.
 const MAX_ANSWER: usize = 1024;

@@ -15,6 +15,7 @@ mod host;
 mod http;
 mod life;
 mod outside;
+mod pages;
 mod parts;
 mod ports;
 mod registration;

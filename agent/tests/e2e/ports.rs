@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::{TcpListener, UdpSocket};
-use std::process::Command;
 
 use serde_json::Value;
 use sigma_lab::Role;
 
 use crate::parts::{Agent, Answer, Api, ask, binary, folder, wait_for};
 
-fn scanning(more: &[&str]) -> Agent {
+pub(crate) fn scanning(more: &[&str]) -> Agent {
     let agent = Agent::start(
         "http://127.0.0.1:1/api",
         &[&["--port-scan", "--port-scan-interval", "1"], more].concat(),
@@ -233,41 +232,6 @@ fn a_token_guards_everything_but_health() {
             .iter()
             .any(|line| line.to_string().contains("sesame"))
     );
-}
-
-/// A process can call itself anything: the page has to stay readable all the same.
-#[test]
-fn a_page_with_evil_names_is_still_well_formed() {
-    let place = folder("evil").join("evil\"\n\\x");
-    std::fs::copy("/bin/sleep", &place).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-    // The kernel names a process after the file that it runs; this one holds our socket.
-    let mut holder = Command::new(&place).arg("60").spawn().unwrap();
-    drop(listener);
-    let agent = scanning(&["--port-scan-range", "1024-65535"]);
-    for (accept, format) in [
-        ("text/plain", promexport::Format::TEXT),
-        (
-            "application/openmetrics-text;version=1.0.0",
-            promexport::Format::OPEN_METRICS,
-        ),
-    ] {
-        let answer = ask(
-            agent.port,
-            &format!(
-                "GET /metrics HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\nconnection: close\r\n\r\n"
-            ),
-        );
-        assert_eq!(
-            promexport::lint(answer.body.as_bytes(), format),
-            [],
-            "{}",
-            answer.body
-        );
-    }
-    holder.kill().unwrap();
-    holder.wait().unwrap();
 }
 
 #[test]
