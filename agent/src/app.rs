@@ -24,6 +24,13 @@ use crate::snapshot::Place;
 /// How long loops that are at work may go on after the word to stop.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// How often a taken port is tried again: the only one to suffer is this host.
+const PORT_BACKOFF: Backoff = Backoff {
+    floor: Duration::from_secs(5),
+    base: Duration::from_secs(10),
+    cap: Duration::from_secs(30),
+};
+
 /// Host files are read on threads beside the main one; they go when there is nothing to read.
 const IDLE_THREAD: Duration = Duration::from_secs(1);
 
@@ -165,8 +172,12 @@ impl Agent {
             self.supervisor.control(),
             self.stop_http.subscribe(),
         );
-        let policy = Policy::every(Duration::from_secs(3600), Phase::START);
-        self.supervisor.spawn("http", policy, async move || {
+        let policy = Policy {
+            backoff: PORT_BACKOFF,
+            wake_gap: Duration::from_secs(1),
+            ..Policy::every(Duration::from_secs(3600), Phase::START)
+        };
+        self.supervisor.spawn(loops::HTTP, policy, async move || {
             if shared.listening().is_some() {
                 return Ok(());
             }
@@ -357,6 +368,7 @@ fn reload(
             };
             control.set_policy(loops::HEARTBEAT, &heartbeat_policy(&new, id));
             settings.send_replace(Arc::new(new));
+            control.wake(loops::HTTP);
             control.wake(loops::PUBLIC_IP);
             control.wake(loops::HEARTBEAT);
             tracing::info!("configuration reloaded");

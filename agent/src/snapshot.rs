@@ -210,6 +210,16 @@ impl Snapshot {
         place.beside(Self::read).await
     }
 
+    /// What is still true of a host that did not answer this time.
+    pub(crate) fn without_what_changes(self) -> Self {
+        Self {
+            disk_used_bytes: None,
+            uptime: None,
+            load: None,
+            ..self
+        }
+    }
+
     fn read(place: &Place) -> Self {
         let mut host = place.host();
         let kind = place.kind(&host);

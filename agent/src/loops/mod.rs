@@ -5,6 +5,7 @@ pub(crate) mod register_heartbeat;
 pub(crate) mod scan;
 
 /// The names of the loops at the supervisor, in `/status` and in metrics.
+pub(crate) const HTTP: &str = "http";
 pub(crate) const HEARTBEAT: &str = "heartbeat";
 pub(crate) const PUBLIC_IP: &str = "public-ip";
 pub(crate) const SCAN: &str = "scan";

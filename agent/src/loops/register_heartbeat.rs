@@ -107,7 +107,7 @@ impl Registrar {
 
     /// One contact with the API.
     pub(crate) async fn run(&mut self) -> Outcome {
-        let config = self.take_settings()?;
+        let config = self.take_settings();
         let connection = self.connection(&config.api).await?;
         let report = self.report(&config).await?;
         let outcome = match self.contact(&connection.client, &config, &report).await {
@@ -123,11 +123,11 @@ impl Registrar {
     }
 
     /// The configuration; a new one drops the connection, so that changed key and certificate files count too.
-    fn take_settings(&mut self) -> Result<Arc<Config>, Failure> {
+    fn take_settings(&mut self) -> Arc<Config> {
         if self.settings.has_changed().unwrap_or(false) {
             self.connection = None;
         }
-        Ok(Arc::clone(&self.settings.borrow_and_update()))
+        Arc::clone(&self.settings.borrow_and_update())
     }
 
     async fn connection(&mut self, api: &Api) -> Result<Connection, Failure> {
@@ -183,9 +183,10 @@ impl Registrar {
         if let Some(fixed) = config.addresses.public {
             put_first(&mut addresses, fixed);
         }
-        if let Some(snapshot) = Snapshot::take(&self.place).await {
-            self.snapshot = snapshot;
-        }
+        self.snapshot = match Snapshot::take(&self.place).await {
+            Some(snapshot) => snapshot,
+            None => std::mem::take(&mut self.snapshot).without_what_changes(),
+        };
         let hostname =
             hostname(config, &self.snapshot).map_err(|why| Failure::new(why, Retry::NextPeriod))?;
         let public_ip = self.public_ip(config, &addresses);

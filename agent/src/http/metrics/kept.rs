@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+use super::node;
 use sysinfo_linux::{BlockDevice, BlockKind, Host, Interface, Memory, NetworkKind, Result};
 
 /// How long it is kept; a device that was not there before is looked at earlier.
@@ -15,6 +16,7 @@ pub(crate) struct Kept {
     networks: Table<(NetworkKind, bool)>,
     disks: Table<BlockKind>,
     memory: Option<(Instant, Memory)>,
+    pub(super) node: node::Kept,
 }
 
 /// What is known of devices by name.

@@ -176,7 +176,7 @@ fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
         .unwrap_or_else(PoisonError::into_inner);
     host::write(&mut writing, &routes.place, &mut kept);
     if routes.node_compat {
-        node::write(&mut writing, &routes.place);
+        node::write(&mut writing, &routes.place, &mut kept.node);
     }
     if writing.wants("agent") {
         agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());

@@ -89,7 +89,7 @@ const fn counter(name: &'static str, help: &'static str) -> Family<0> {
     Family::counter(name, help, [])
 }
 
-pub(super) fn time(page: &mut Page, _: &Tree) -> Outcome {
+pub(super) fn time(page: &mut Page, _: &mut Tree<'_>) -> Outcome {
     page.gauge(&NOW, (), SystemTime::now().duration_since(UNIX_EPOCH)?);
     Ok(())
 }
@@ -98,7 +98,7 @@ pub(super) fn time(page: &mut Page, _: &Tree) -> Outcome {
     clippy::cast_precision_loss,
     reason = "Prometheus knows no other numbers than these"
 )]
-pub(super) fn timex(page: &mut Page, _: &Tree) -> Outcome {
+pub(super) fn timex(page: &mut Page, _: &mut Tree<'_>) -> Outcome {
     let (state, told) = read()?;
     let fine = if told.status & STA_NANO != 0 {
         NANOSECOND

@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 use promexport::{Counter, Gauge, Page};
 use sysinfo_linux::CpuTimes;
 
+use super::kept::Aged;
 use super::tree::{Tree, number, numbered};
 use super::{Family, Outcome};
 
@@ -99,7 +100,7 @@ static SCHEDULER: [(Family<1>, f64); 3] = [
     ),
 ];
 
-pub(super) fn cpu(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn cpu(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     for core in tree.place.host().cpu()?.cores {
         let (index, times) = (core.index.to_string(), core.times);
         for (family, mode, ticks) in [
@@ -130,7 +131,7 @@ fn seconds(ticks: u64) -> f64 {
     ticks as f64 / CpuTimes::TICKS_PER_SECOND as f64
 }
 
-pub(super) fn stat(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn stat(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let stat = tree.place.host().cpu()?;
     for (family, value) in [
         (&INTERRUPTS, stat.interrupts),
@@ -155,22 +156,32 @@ pub(super) fn stat(page: &mut Page, tree: &Tree) -> Outcome {
     Ok(())
 }
 
-pub(super) fn frequency(page: &mut Page, tree: &Tree) -> Outcome {
-    for (index, folder) in numbered(&tree.sys("devices/system/cpu"), "cpu")? {
-        let (cpu, folder) = (index.to_string(), folder.join("cpufreq"));
-        if !folder.is_dir() {
-            continue;
+pub(super) fn frequency(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
+    let kept = tree.kept.frequencies.as_ref().and_then(Aged::get);
+    let processors = match kept {
+        Some(processors) => processors.clone(),
+        None => {
+            let mut found = numbered(&tree.sys("devices/system/cpu"), "cpu")?;
+            found
+                .iter_mut()
+                .for_each(|(_, folder)| folder.push("cpufreq"));
+            found.retain(|(_, folder)| folder.is_dir());
+            tree.kept.frequencies = Some(Aged::now(found.clone()));
+            found
         }
+    };
+    for (index, folder) in processors {
+        let cpu = [index.to_string()];
         for (file, family) in &FREQUENCIES {
             if let Some(khz) = number(&folder.join(file)) {
-                page.gauge(family, [&cpu], khz * 1000.0);
+                page.gauge(family, cpu.each_ref(), khz * 1000.0);
             }
         }
     }
     Ok(())
 }
 
-pub(super) fn schedstat(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn schedstat(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     for line in tree.proc("schedstat")?.lines() {
         let mut words = line.split_ascii_whitespace();
         let Some(cpu) = words.next().and_then(|word| word.strip_prefix("cpu")) else {

@@ -97,7 +97,7 @@ const HIDDEN_BELOW: &[&str] = &[
 /// Types that are no disks but take space, and always answer.
 const IN_MEMORY: &[&str] = &["tmpfs", "ramfs"];
 
-pub(super) fn filesystem(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn filesystem(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let table = tree
         .proc_bytes("1/mountinfo")
         .or_else(|_| tree.proc_bytes("self/mountinfo"))?;
@@ -264,7 +264,7 @@ const fn scaled(name: &'static str, help: &'static str, unit: f64) -> (Family<1>
     (Family::counter(name, help, ["device"]), unit)
 }
 
-pub(super) fn diskstats(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn diskstats(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     for line in tree.proc("diskstats")?.lines() {
         let mut words = line.split_ascii_whitespace().skip(2);
         let Some(device) = words.next().filter(|name| !is_part(name)) else {

@@ -1,11 +1,11 @@
 //! Memory: every field that the kernel prints, under its own name.
 
-use promexport::Page;
+use promexport::{Gauge, Page, Unknown};
 
+use super::Outcome;
 use super::tree::Tree;
-use super::{Outcome, named_gauge, named_unknown};
 
-pub(super) fn meminfo(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn meminfo(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     for line in tree.proc("meminfo")?.lines() {
         let Some((field, rest)) = line.split_once(':') else {
             continue;
@@ -14,30 +14,36 @@ pub(super) fn meminfo(page: &mut Page, tree: &Tree) -> Outcome {
         let Some(value) = words.next().and_then(|word| word.parse::<f64>().ok()) else {
             continue;
         };
-        // `Active(anon)` is shown as `Active_anon`.
-        let field = field.replace('(', "_").replace(')', "");
-        let help = format!("The field {field} of meminfo.");
-        match words.next() {
-            Some("kB") => named_gauge(
-                page,
-                format!("node_memory_{field}_bytes"),
-                help,
-                value * 1024.0,
-            ),
-            _ => named_gauge(page, format!("node_memory_{field}"), help, value),
-        }
+        let (ending, unit) = match words.next() {
+            Some("kB") => ("_bytes", 1024.0),
+            _ => ("", 1.0),
+        };
+        let name = || {
+            // `Active(anon)` is shown as `Active_anon`.
+            let name = field.replace('(', "_").replace(')', "");
+            let help = format!("The field {name} of meminfo.");
+            Gauge::try_new(format!("node_memory_{name}{ending}"), help, []).ok()
+        };
+        tree.kept.memory.with(field, name, |family| {
+            page.gauge(family, (), value * unit);
+        });
     }
     Ok(())
 }
 
-pub(super) fn vmstat(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn vmstat(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     for line in tree.proc("vmstat")?.lines() {
         let Some((field, value)) = line.split_once(' ') else {
             continue;
         };
-        if let (true, Ok(value)) = (is_shown(field), value.trim_ascii().parse()) {
-            let help = format!("The field {field} of vmstat.");
-            named_unknown(page, format!("node_vmstat_{field}"), help, value);
+        if let (true, Ok(value)) = (is_shown(field), value.trim_ascii().parse::<f64>()) {
+            let name = || {
+                let help = format!("The field {field} of vmstat.");
+                Unknown::try_new(format!("node_vmstat_{field}"), help, []).ok()
+            };
+            tree.kept.events.with(field, name, |family| {
+                page.unknown(family, (), value);
+            });
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod clock;
 mod cpu;
 mod disk;
+mod kept;
 mod memory;
 mod network;
 mod sensors;
@@ -17,12 +18,13 @@ use promexport::{Counter, Gauge, Labels, Page, Unknown, Value};
 
 use super::Writing;
 use crate::snapshot::Place;
+pub(super) use kept::Kept;
 use tree::Tree;
 
 /// Whether a source could be read. What one file does not tell is left out and hides nothing else.
 type Outcome = Result<(), Box<dyn Error>>;
 
-type Source = fn(&mut Page, &Tree) -> Outcome;
+type Source = fn(&mut Page, &mut Tree<'_>) -> Outcome;
 
 /// Every source, by the name of the collector whose families it writes.
 const SOURCES: &[(&str, Source)] = &[
@@ -65,15 +67,15 @@ static DURATION: Gauge<1> = Gauge::new(
     ["collector"],
 );
 
-pub(super) fn write(writing: &mut Writing, place: &Place) {
-    let tree = Tree::new(place);
+pub(super) fn write(writing: &mut Writing, place: &Place, kept: &mut Kept) {
+    let mut tree = Tree::new(place, kept);
     for (name, write) in SOURCES {
         if !writing.wants(name) {
             continue;
         }
         let page = &mut writing.page;
         let start = Instant::now();
-        let outcome = write(page, &tree);
+        let outcome = write(page, &mut tree);
         if let Err(error) = &outcome {
             tracing::debug!(source = name, %error, "cannot be read");
         }
@@ -108,19 +110,5 @@ impl<const L: usize> Family<L> {
             Self::Gauge(family) => page.gauge(family, labels, value),
             Self::Unknown(family) => page.unknown(family, labels, value),
         }
-    }
-}
-
-/// Writes the gauge of a name that a file of the kernel has chosen; one that cannot be a name is left out.
-fn named_gauge(page: &mut Page, name: String, help: String, value: f64) {
-    if let Ok(family) = Gauge::<0>::try_new(name, help, []) {
-        page.gauge(&family, (), value);
-    }
-}
-
-/// The same for figures of which the kernel does not say whether they only rise.
-fn named_unknown(page: &mut Page, name: String, help: String, value: f64) {
-    if let Ok(family) = Unknown::<0>::try_new(name, help, []) {
-        page.unknown(&family, (), value);
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use promexport::{Counter, Gauge, Info, Page};
 use sysinfo_linux::Interface;
 
+use super::kept::Aged;
 use super::tree::{Tree, attribute, names, number};
 use super::{Family, Outcome};
 
@@ -276,7 +277,7 @@ const fn per_cpu(name: &'static str, help: &'static str) -> Family<1> {
     Family::counter(name, help, ["cpu"])
 }
 
-pub(super) fn arp(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn arp(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let table = tree.net("arp")?;
     let mut entries: BTreeMap<&str, u64> = BTreeMap::new();
     for device in table
@@ -292,7 +293,7 @@ pub(super) fn arp(page: &mut Page, tree: &Tree) -> Outcome {
     Ok(())
 }
 
-pub(super) fn netdev(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn netdev(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let class = tree.sys("class/net");
     for interface in tree.place.host().interfaces()? {
         let device = [interface.name.as_encoded_bytes()];
@@ -307,56 +308,112 @@ pub(super) fn netdev(page: &mut Page, tree: &Tree) -> Outcome {
     Ok(())
 }
 
-pub(super) fn netclass(page: &mut Page, tree: &Tree) -> Outcome {
+/// What an interface is. Of all that sys tells of it, these files change seldom.
+#[derive(Debug)]
+pub(super) struct Properties {
+    /// Whether it works, as it was when the rest was read: where this has changed, all may have.
+    state: State,
+    /// As [`PROPERTIES`] has them.
+    numbers: [Option<f64>; 12],
+    flags: Option<u64>,
+    /// Mbit/s.
+    speed: Option<f64>,
+    address: String,
+    broadcast: String,
+    duplex: String,
+    alias: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    word: String,
+    carrier_changes: Option<String>,
+}
+
+impl State {
+    fn read(folder: &Path) -> Self {
+        Self {
+            word: attribute(&folder.join("operstate")).unwrap_or_default(),
+            carrier_changes: attribute(&folder.join("carrier_changes")),
+        }
+    }
+}
+
+impl Properties {
+    fn read(folder: &Path, state: State) -> Self {
+        let word = |file: &str| attribute(&folder.join(file)).unwrap_or_default();
+        Self {
+            state,
+            numbers: PROPERTIES
+                .each_ref()
+                .map(|(file, _)| number(&folder.join(file))),
+            flags: hexadecimal(&word("flags")),
+            // What does not know its speed says -1.
+            speed: number(&folder.join("speed")).filter(|speed| *speed >= 0.0),
+            address: word("address"),
+            broadcast: word("broadcast"),
+            duplex: word("duplex"),
+            alias: word("ifalias"),
+        }
+    }
+
+    fn write(&self, page: &mut Page, device: &[u8]) {
+        for ((_, family), value) in PROPERTIES.iter().zip(self.numbers) {
+            if let Some(value) = value {
+                family.write(page, [device], value);
+            }
+        }
+        if let Some(speed) = self.speed {
+            page.gauge(&SPEED, [device], speed * 125_000.0);
+        }
+        if let Some(flags) = self.flags {
+            page.gauge(&FLAGS, [device], flags);
+        }
+        page.gauge(&UP, [device], self.state.word == "up");
+        let admin = match self.flags {
+            Some(flags) if flags & IFF_UP != 0 => "up",
+            Some(_) => "down",
+            None => "unknown",
+        };
+        let words = [
+            &self.address,
+            &self.broadcast,
+            &self.duplex,
+            &self.state.word,
+            admin,
+            &self.alias,
+        ];
+        let [address, broadcast, duplex, state, admin, alias] = words.map(str::as_bytes);
+        let labels = [device, address, broadcast, duplex, state, admin, alias];
+        page.info(&INFO, labels);
+    }
+}
+
+pub(super) fn netclass(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let class = tree.sys("class/net");
-    for name in names(&class)? {
+    let names = names(&class)?;
+    let known = &mut tree.kept.interfaces;
+    known.retain(|name, _| names.binary_search(name).is_ok());
+    for name in names {
         let folder = class.join(&name);
-        if folder.is_dir() {
-            properties(page, name.as_encoded_bytes(), &folder);
+        let state = State::read(&folder);
+        if state.word.is_empty() {
+            continue;
+        }
+        let device = name.as_encoded_bytes();
+        match known.get(&name).and_then(Aged::get) {
+            Some(kept) if kept.state == state => kept.write(page, device),
+            _ => {
+                let properties = Properties::read(&folder, state);
+                properties.write(page, device);
+                known.insert(name, Aged::now(properties));
+            }
         }
     }
     Ok(())
 }
 
-fn properties(page: &mut Page, device: &[u8], folder: &Path) {
-    for (file, family) in &PROPERTIES {
-        if let Some(value) = number(&folder.join(file)) {
-            family.write(page, [device], value);
-        }
-    }
-    // Mbit/s; what does not know its speed says -1.
-    if let Some(speed) = number(&folder.join("speed")).filter(|speed| *speed >= 0.0) {
-        page.gauge(&SPEED, [device], speed * 125_000.0);
-    }
-    let flags = attribute(&folder.join("flags")).and_then(|text| hexadecimal(&text));
-    if let Some(flags) = flags {
-        page.gauge(&FLAGS, [device], flags);
-    }
-    let word = |file: &str| attribute(&folder.join(file)).unwrap_or_default();
-    let state = word("operstate");
-    page.gauge(&UP, [device], state == "up");
-    let admin = match flags {
-        Some(flags) if flags & IFF_UP != 0 => "up",
-        Some(_) => "down",
-        None => "unknown",
-    };
-    let (address, broadcast) = (word("address"), word("broadcast"));
-    let (duplex, alias) = (word("duplex"), word("ifalias"));
-    page.info(
-        &INFO,
-        [
-            device,
-            address.as_bytes(),
-            broadcast.as_bytes(),
-            duplex.as_bytes(),
-            state.as_bytes(),
-            admin.as_bytes(),
-            alias.as_bytes(),
-        ],
-    );
-}
-
-pub(super) fn softnet(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn softnet(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     for (row, line) in tree.net("softnet_stat")?.lines().enumerate() {
         let columns: Vec<Option<u64>> = line.split_ascii_whitespace().map(hexadecimal).collect();
         let column = |index: usize| columns.get(index).copied().flatten();

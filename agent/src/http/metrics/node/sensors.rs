@@ -51,7 +51,7 @@ const KINDS: &[&str] = &[
 /// What the files of one sensor say: `temp1_input`, `temp1_max` and so on, by the part behind the `_`.
 type Sensor = BTreeMap<String, String>;
 
-pub(super) fn hwmon(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn hwmon(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let class = tree.sys("class/hwmon");
     for name in names(&class)? {
         let folder = class.join(name);
@@ -193,7 +193,7 @@ fn unit_of(kind: &str, property: &str) -> (&'static str, f64) {
     }
 }
 
-pub(super) fn thermal_zone(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn thermal_zone(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let class = tree.sys("class/thermal");
     for (index, folder) in numbered(&class, "thermal_zone")? {
         let kind = attribute(&folder.join("type")).unwrap_or_default();

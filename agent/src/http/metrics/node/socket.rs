@@ -1,9 +1,10 @@
 //! Sockets and protocols: what the kernel counts of each, by the kernel's own names.
 
-use promexport::{Gauge, Page};
+use promexport::{Gauge, Page, Unknown};
 
+use super::Outcome;
+use super::kept::Names;
 use super::tree::Tree;
-use super::{Outcome, named_gauge, named_unknown};
 
 static QUEUES: Gauge<2> = Gauge::new(
     "node_udp_queues",
@@ -73,26 +74,31 @@ const fn tracking(
     (column, Gauge::new(name, help, []))
 }
 
-pub(super) fn netstat(page: &mut Page, tree: &Tree) -> Outcome {
-    two_line_tables(page, &tree.net("netstat")?);
-    two_line_tables(page, &tree.net("snmp")?);
+pub(super) fn netstat(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
+    for table in ["netstat", "snmp"] {
+        let table = tree.net(table)?;
+        two_line_tables(&table, |protocol, field, value| {
+            statistic(page, &mut tree.kept.protocols, protocol, field, value);
+        });
+    }
     // Missing where IPv6 is off.
-    if let Ok(table) = tree.net("snmp6") {
-        for line in table.lines() {
-            let mut words = line.split_ascii_whitespace();
-            let (Some(name), Some(value)) = (words.next(), words.next()) else {
-                continue;
-            };
-            if let Some((protocol, field)) = name.split_once('6') {
-                statistic(page, &format!("{protocol}6"), field, value);
-            }
+    let Ok(table) = tree.net("snmp6") else {
+        return Ok(());
+    };
+    for line in table.lines() {
+        let mut words = line.split_ascii_whitespace();
+        if let (Some(name), Some(value)) = (words.next(), words.next())
+            && let Some(version) = name.find('6')
+            && let Some((protocol, field)) = name.split_at_checked(version + 1)
+        {
+            statistic(page, &mut tree.kept.protocols, protocol, field, value);
         }
     }
     Ok(())
 }
 
 /// Pairs of lines, names above values: `Tcp: ActiveOpens …`, `Tcp: 17 …`.
-fn two_line_tables(page: &mut Page, text: &str) {
+fn two_line_tables(text: &str, mut tell: impl FnMut(&str, &str, &str)) {
     let mut lines = text.lines();
     while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
         let Some((protocol, names)) = names.split_once(':') else {
@@ -100,23 +106,25 @@ fn two_line_tables(page: &mut Page, text: &str) {
         };
         let values = values.split_ascii_whitespace().skip(1);
         for (field, value) in names.split_ascii_whitespace().zip(values) {
-            statistic(page, protocol, field, value);
+            tell(protocol, field, value);
         }
     }
 }
 
-fn statistic(page: &mut Page, protocol: &str, field: &str, value: &str) {
-    if !is_shown(protocol, field) {
-        return;
-    }
-    if let Ok(value) = value.parse() {
-        let help = format!("The statistic {field} of {protocol}.");
-        named_unknown(
-            page,
-            format!("node_netstat_{protocol}_{field}"),
-            help,
-            value,
-        );
+fn statistic(
+    page: &mut Page,
+    names: &mut Names<Unknown<0>>,
+    protocol: &str,
+    field: &str,
+    value: &str,
+) {
+    if let (true, Ok(value)) = (is_shown(protocol, field), value.parse::<f64>()) {
+        let words = format!("{protocol}_{field}");
+        let name = || {
+            let help = format!("The statistic {field} of {protocol}.");
+            Unknown::try_new(format!("node_netstat_{words}"), help, []).ok()
+        };
+        names.with(&words, name, |family| page.unknown(family, (), value));
     }
 }
 
@@ -154,43 +162,47 @@ fn is_shown(protocol: &str, field: &str) -> bool {
         }
 }
 
-pub(super) fn sockstat(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn sockstat(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let tables = [tree.net("sockstat"), tree.net("sockstat6")];
     if let [Err(_), Err(_)] = tables {
         let [missing, _] = tables;
         missing?;
         return Ok(());
     }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the size of a page is a small power of two"
+    )]
+    let page_bytes = rustix::param::page_size() as f64;
     for line in tables.iter().flatten().flat_map(|table| table.lines()) {
         let Some((protocol, rest)) = line.split_once(':') else {
             continue;
         };
         let mut words = rest.split_ascii_whitespace();
         while let (Some(state), Some(value)) = (words.next(), words.next()) {
-            if let Ok(value) = value.parse() {
-                sockets(page, protocol, state, value);
+            let Ok(value) = value.parse::<f64>() else {
+                continue;
+            };
+            let names = &mut tree.kept.sockets;
+            sockets(page, names, protocol, state, value);
+            if state == "mem" {
+                sockets(page, names, protocol, "mem_bytes", value * page_bytes);
             }
         }
     }
     Ok(())
 }
 
-fn sockets(page: &mut Page, protocol: &str, state: &str, value: f64) {
-    let name = format!("node_sockstat_{protocol}_{state}");
-    let help = format!("The field {state} of {protocol} sockets.");
-    if state == "mem" {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a page is smaller than any number that a float cannot hold"
-        )]
-        let page_bytes = rustix::param::page_size() as f64;
-        let help = format!("Bytes that {protocol} sockets take.");
-        named_gauge(page, format!("{name}_bytes"), help, value * page_bytes);
-    }
-    named_gauge(page, name, help, value);
+fn sockets(page: &mut Page, names: &mut Names<Gauge<0>>, protocol: &str, state: &str, value: f64) {
+    let words = format!("{protocol}_{state}");
+    let name = || {
+        let help = format!("The field {state} of {protocol} sockets.");
+        Gauge::try_new(format!("node_sockstat_{words}"), help, []).ok()
+    };
+    names.with(&words, name, |family| page.gauge(family, (), value));
 }
 
-pub(super) fn udp_queues(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn udp_queues(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let (four, six) = (tree.net("udp"), tree.net("udp6"));
     for (table, version) in [(&four, "v4"), (&six, "v6")] {
         if let Ok(table) = table {
@@ -218,7 +230,7 @@ fn queued(table: &str) -> (u64, u64) {
     sum
 }
 
-pub(super) fn conntrack(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn conntrack(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let count = tree.proc("sys/net/netfilter/nf_conntrack_count")?;
     let limit = tree.proc("sys/net/netfilter/nf_conntrack_max")?;
     page.gauge(&TRACKED, (), count.trim_ascii().parse::<u64>()?);

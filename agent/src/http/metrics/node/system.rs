@@ -90,12 +90,12 @@ static ENTROPY_SIZE: Gauge<0> = Gauge::new(
     [],
 );
 
-pub(super) fn uname(page: &mut Page, tree: &Tree) -> Outcome {
-    let word = |name: &str| -> std::io::Result<String> {
+pub(super) fn uname(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
+    let machine = tree.place.kind(&tree.place.host()).architecture.clone();
+    let mut word = |name: &str| -> std::io::Result<String> {
         let text = tree.proc(&format!("sys/kernel/{name}"))?;
         Ok(text.trim_end_matches('\n').to_owned())
     };
-    let machine = tree.place.kind(&tree.place.host()).architecture.clone();
     let labels = [
         word("ostype")?,
         word("osrelease")?,
@@ -108,7 +108,7 @@ pub(super) fn uname(page: &mut Page, tree: &Tree) -> Outcome {
     Ok(())
 }
 
-pub(super) fn loadavg(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn loadavg(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let load = tree.place.host().load()?;
     for (family, value) in LOAD.iter().zip([load.one, load.five, load.fifteen]) {
         page.gauge(family, (), value);
@@ -116,7 +116,7 @@ pub(super) fn loadavg(page: &mut Page, tree: &Tree) -> Outcome {
     Ok(())
 }
 
-pub(super) fn pressure(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn pressure(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let told = tree.place.host().pressure()?;
     let some = |pressure: Option<sysinfo_linux::Pressure>| pressure.and_then(|one| one.some);
     let full = |pressure: Option<sysinfo_linux::Pressure>| pressure.and_then(|one| one.full);
@@ -135,7 +135,7 @@ pub(super) fn pressure(page: &mut Page, tree: &Tree) -> Outcome {
     Ok(())
 }
 
-pub(super) fn processes(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn processes(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let (counted, load) = {
         let mut host = tree.place.host();
         (tree.place.processes(&host)?, host.load()?)
@@ -158,20 +158,20 @@ pub(super) fn processes(page: &mut Page, tree: &Tree) -> Outcome {
     number(page, tree, "sys/kernel/threads-max", &MAX_THREADS)
 }
 
-pub(super) fn filefd(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn filefd(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     let files = tree.place.host().open_files()?;
     page.gauge(&FILES, (), files.open);
     page.gauge(&FILES_LIMIT, (), files.limit);
     Ok(())
 }
 
-pub(super) fn entropy(page: &mut Page, tree: &Tree) -> Outcome {
+pub(super) fn entropy(page: &mut Page, tree: &mut Tree<'_>) -> Outcome {
     number(page, tree, "sys/kernel/random/entropy_avail", &ENTROPY)?;
     number(page, tree, "sys/kernel/random/poolsize", &ENTROPY_SIZE)
 }
 
 /// Shows a file that holds one number.
-fn number(page: &mut Page, tree: &Tree, file: &str, family: &Gauge<0>) -> Outcome {
+fn number(page: &mut Page, tree: &mut Tree<'_>, file: &str, family: &Gauge<0>) -> Outcome {
     let value: u64 = tree.proc(file)?.trim_ascii().parse()?;
     page.gauge(family, (), value);
     Ok(())
