@@ -17,7 +17,7 @@ use crate::loops::public_ip::{self, Outside, PublicIp};
 use crate::loops::register_heartbeat::{self, Registrar};
 use crate::loops::scan::Scan;
 use crate::notify::Notify;
-use crate::ports::Ports;
+use crate::ports::{Holders, Ports};
 use crate::shared::Shared;
 use crate::snapshot::Place;
 
@@ -120,6 +120,7 @@ impl Agent {
                 scan,
                 place.proc().to_owned(),
                 place.cgroup().to_owned(),
+                Holders::One,
             ))
         });
         let id = place.beside(identity).await.unwrap_or_default();

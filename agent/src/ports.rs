@@ -25,11 +25,21 @@ pub(crate) struct Scanned {
     pub(crate) at: SystemTime,
 }
 
+/// How many holders of a socket are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Holders {
+    /// The first that is found: cheap enough for every minute.
+    One,
+    All,
+}
+
 /// What a caller wants of the allocator.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Wish {
     pub(crate) count: usize,
     pub(crate) udp: bool,
+    /// Also ports that the kernel may pick for a connection at any moment.
+    pub(crate) ephemeral: bool,
     pub(crate) hold: Option<Duration>,
 }
 
@@ -46,11 +56,13 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    pub(crate) fn new(scan: &Scan, proc: PathBuf, cgroup: PathBuf) -> Self {
+    /// `holders` says whether all holders of a socket are wanted, or the first that is found.
+    pub(crate) fn new(scan: &Scan, proc: PathBuf, cgroup: PathBuf, holders: Holders) -> Self {
         let config = portscan::Config {
             cgroup: Some(cgroup),
             method: scan.method,
             owners: match scan.attribution {
+                Attribution::Proc if holders == Holders::All => Owners::All,
                 Attribution::Proc => Owners::First,
                 Attribution::Ss | Attribution::Off => Owners::Skip,
             },
@@ -109,6 +121,7 @@ impl Ports {
             exclude: Some(&self.scan.exclude).filter(|exclude| !exclude.is_empty()),
             taken: taken.as_ref(),
             udp: wish.udp,
+            ephemeral: wish.ephemeral,
             hold: wish.hold,
             ..Request::new(wish.count, &self.scan.ranges)
         };

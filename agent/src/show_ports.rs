@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::{PortsWanted, Scan};
 use crate::http::ports_page;
-use crate::ports::{Ports, Scanned, Wish, place};
+use crate::ports::{Holders, Ports, Scanned, Wish, place};
 use crate::snapshot::Place;
 use crate::table::aligned;
 
@@ -31,6 +31,7 @@ pub(crate) fn run(wanted: &PortsWanted) -> Result<String, String> {
         .allocate(Wish {
             count,
             udp: true,
+            ephemeral: false,
             hold: None,
         })
         .map_err(|error| error.to_string())?;
@@ -42,7 +43,7 @@ pub(crate) fn run(wanted: &PortsWanted) -> Result<String, String> {
 
 fn open(scan: &Scan, place: &Place) -> Ports {
     let (proc, cgroup): (PathBuf, PathBuf) = (place.proc().to_owned(), place.cgroup().to_owned());
-    Ports::new(scan, proc, cgroup)
+    Ports::new(scan, proc, cgroup, Holders::All)
 }
 
 /// A line for each port that is not simply free, and what it adds up to.

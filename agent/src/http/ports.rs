@@ -232,9 +232,16 @@ fn wish(bytes: &[u8]) -> Result<Wish, (StatusCode, String)> {
             "the body must be an object such as {\"count\":1}".to_owned(),
         ));
     };
+    let switch = |name: &str, default: bool| match fields.get(name) {
+        None => Ok(default),
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| (UNPROCESSABLE, format!("`{name}` must be true or false"))),
+    };
     let mut wish = Wish {
         count: 0,
-        udp: true,
+        udp: switch("udp", true)?,
+        ephemeral: switch("ephemeral", false)?,
         hold: None,
     };
     let count = fields
@@ -252,11 +259,6 @@ fn wish(bytes: &[u8]) -> Result<Wish, (StatusCode, String)> {
             )
         })?;
         wish.hold = (seconds > 0).then(|| Duration::from_secs(seconds));
-    }
-    if let Some(udp) = fields.get("udp") {
-        wish.udp = udp
-            .as_bool()
-            .ok_or_else(|| (UNPROCESSABLE, "`udp` must be true or false".to_owned()))?;
     }
     Ok(wish)
 }
