@@ -115,7 +115,11 @@ fn garbage_ends_the_connection_and_not_the_server() {
 
 #[test]
 fn slow_bodies_give_way_to_a_real_request() {
-    let agent = agent();
+    let agent = Agent::start(
+        "http://127.0.0.1:1/api",
+        &["--interval", "60", "--port-scan"],
+    );
+    connect(agent.port);
     let slow: Vec<_> = (0..100)
         .map(|_| {
             let mut stream = connect(agent.port);
