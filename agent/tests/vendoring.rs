@@ -6,6 +6,7 @@
     reason = "a failing test is meant to stop"
 )]
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,7 +14,13 @@ use std::process::Command;
 fn every_library_passes_its_tests_from_a_copy_of_its_folder() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let place = std::env::temp_dir().join(format!("sigma-agent-vendoring-{}", std::process::id()));
+    // Always the same place for the same tree: cargo takes what it built there last time for built here, wherever here is.
+    let mut hasher = DefaultHasher::new();
+    top.hash(&mut hasher);
+    let place = std::env::temp_dir().join(format!("sigma-agent-vendoring-{:x}", hasher.finish()));
+    if place.exists() {
+        std::fs::remove_dir_all(&place).unwrap();
+    }
     let mut failed = Vec::new();
     for entry in std::fs::read_dir(top.join("crates")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
