@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use promexport::{Format, lint};
@@ -92,7 +93,8 @@ fn of_other_hosts() {
 /// A process can call itself anything: the page has to stay readable all the same.
 #[test]
 fn of_a_host_with_evil_names() {
-    let place = folder("evil").join("evil\"\n\\x");
+    let name = std::ffi::OsStr::from_bytes(b"evil\xff\"\n\\x");
+    let place = folder("evil").join(name);
     std::fs::copy("/bin/sleep", &place).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
@@ -102,7 +104,10 @@ fn of_a_host_with_evil_names() {
     let agent = scanning(&["--port-scan-range", "1024-65535"]);
     check(&agent);
     let told = page(&agent, "text/plain");
-    assert!(told.contains(r#"process="evil\"\n\\x""#), "{told}");
+    assert!(
+        told.contains("process=\"evil\u{fffd}\\\"\\n\\\\x\""),
+        "{told}"
+    );
     holder.kill().unwrap();
     holder.wait().unwrap();
 }
