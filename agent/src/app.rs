@@ -321,7 +321,7 @@ fn tell(name: &str, change: &Change, notify: &Notify) {
             tracing::warn!(
                 task = name,
                 error = failure.message,
-                next_try_in_seconds = next_in.as_secs_f64().ceil(),
+                next_try_in_seconds = next_in.as_secs() + u64::from(next_in.subsec_nanos() > 0),
                 "failing"
             );
             notify.status(&format!("{name} failing: {failure}"));

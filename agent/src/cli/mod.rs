@@ -291,7 +291,7 @@ fn command() -> clap::Command {
         );
     let root = clap::Command::new("sigma-agent")
         .bin_name("sigma-agent")
-        .about("Registers this host with a Sigma API, sends heartbeats and serves its status over HTTP.")
+        .about("Registers this host with a Sigma API, sends heartbeats, scans and hands out ports, and serves metrics over HTTP.")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(AFTER_HELP)
         .args(OPTIONS.iter().map(argument))

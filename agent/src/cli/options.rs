@@ -259,7 +259,7 @@ pub(crate) const OPTIONS: &[Opt] = &[
         "AGENT_IGNORE_INTERFACES",
         "PATTERN,PATTERN",
         BRIDGES,
-        "Interfaces whose addresses are not reported; `*` stands for anything",
+        "Interfaces whose addresses are not reported; `*` stands for anything, `?` for one character",
     ),
     option(
         Section::Http,
