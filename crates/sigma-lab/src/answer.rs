@@ -1,5 +1,7 @@
 //! The shapes of an answer: JSON, plain text or nothing, and the refusals with their words.
 
+use std::time::Duration;
+
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -30,7 +32,16 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+/// The value of a `Retry-After`, rounded up: who waits so long is let in.
+pub(crate) fn retry_after(wait: Duration) -> HeaderValue {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).into()
+}
+
+pub(crate) fn with_type(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer
@@ -44,6 +55,8 @@ fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Byt
 pub(crate) enum Refusal {
     /// 400, JSON.
     BadRequest(String),
+    /// 400, JSON: a percentage of the LunaSentri endpoint that is none.
+    OutOfRange(&'static str),
     /// 403, JSON.
     Forbidden {
         role: Role,
@@ -67,6 +80,10 @@ impl Refusal {
     pub(crate) fn into_answer(self) -> Answer {
         let (status, error) = match self {
             Refusal::BadRequest(why) => (StatusCode::BAD_REQUEST, format!("Bad request: {why}")),
+            Refusal::OutOfRange(field) => (
+                StatusCode::BAD_REQUEST,
+                format!("{field} must be between 0 and 100"),
+            ),
             Refusal::Forbidden { role, required } => {
                 (StatusCode::FORBIDDEN, forbidden(role, required))
             }

@@ -30,11 +30,20 @@ where
         let why = "Expected request with `Content-Type: application/json`".to_owned();
         return Err(Refusal::Text(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    let Ok(bytes) = tokio::time::timeout(PATIENCE, collect(body)).await else {
+    parse(&read_all(body).await?)
+}
+
+/// Reads a body, within the limits of size and time.
+pub(crate) async fn read_all<B>(body: B) -> Result<Vec<u8>, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Display,
+{
+    let collected = tokio::time::timeout(PATIENCE, collect(body)).await;
+    collected.unwrap_or_else(|_| {
         let why = format!("the request body took longer than {} s", PATIENCE.as_secs());
-        return Err(Refusal::Text(StatusCode::REQUEST_TIMEOUT, why));
-    };
-    parse(&bytes?)
+        Err(Refusal::Text(StatusCode::REQUEST_TIMEOUT, why))
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

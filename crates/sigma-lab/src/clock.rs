@@ -16,6 +16,22 @@ impl Moment {
         )
     }
 
+    /// As kept in columns that are compared.
+    pub(crate) fn from_micros(micros: i64) -> Moment {
+        Moment(Duration::from_micros(
+            u64::try_from(micros).unwrap_or_default(),
+        ))
+    }
+
+    pub(crate) fn as_micros(self) -> i64 {
+        i64::try_from(self.0.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// How long ago the other moment was; zero where the clock was set back since.
+    pub(crate) fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// `2026-11-20T11:08:39.008008Z`, as in `created_at`. Sorts as text.
     pub(crate) fn micros(self) -> String {
         format!("{}.{:06}Z", self.date_and_time(), self.0.subsec_micros())

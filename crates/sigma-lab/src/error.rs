@@ -1,4 +1,4 @@
-//! What can go wrong before a request is served: the database and the kernel's random numbers.
+//! What can go wrong besides requests: the database, the kernel's random numbers, a wrong id.
 
 use std::path::PathBuf;
 
@@ -31,6 +31,9 @@ pub enum Error {
         /// What it said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// No machine of the LunaSentri endpoint has this id.
+    #[error("find machine {0}: there is none of that id")]
+    UnknownMachine(i64),
     /// The kernel gave no random numbers, so no key could be made.
     #[error("read random bytes from the kernel: {0}")]
     Random(Box<dyn std::error::Error + Send + Sync>),

@@ -51,6 +51,10 @@ impl KeyHash {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    pub(crate) fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl fmt::Debug for KeyHash {
@@ -74,6 +78,32 @@ pub(crate) fn new_key() -> Result<String, getrandom::Error> {
 /// The part of a key that lists may show.
 pub(crate) fn shown_prefix(key: &str) -> &str {
     key.get(..PREFIX.len() + 8).unwrap_or(key)
+}
+
+/// A new key of a LunaSentri machine: 32 random bytes in URL-safe base64 with padding.
+pub(crate) fn new_machine_key() -> Result<String, getrandom::Error> {
+    Ok(base64url(&random::<32>()?))
+}
+
+fn base64url(bytes: &[u8]) -> String {
+    let digit = |bits: u32| match u8::try_from(bits & 63).unwrap_or_default() {
+        value @ 0..26 => char::from(b'A' + value),
+        value @ 26..52 => char::from(b'a' + value - 26),
+        value @ 52..62 => char::from(b'0' + value - 52),
+        62 => '-',
+        _ => '_',
+    };
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let bits = [16, 8, 0]
+            .iter()
+            .zip(group)
+            .fold(0, |bits, (shift, byte)| bits | u32::from(*byte) << shift);
+        let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
+        text.extend(digits.iter().take(group.len() + 1));
+        text.extend(std::iter::repeat_n('=', 3 - group.len()));
+    }
+    text
 }
 
 /// Random bytes from the kernel.
@@ -104,6 +134,34 @@ mod tests {
         let hash = KeyHash::of(b"abc");
         assert_eq!(hash.as_bytes()[..4], [0xba, 0x78, 0x16, 0xbf]);
         assert_eq!(hash.as_bytes()[28..], [0xf2, 0x00, 0x15, 0xad]);
+    }
+
+    /// The two keys and the beginnings of their hashes are the contract's own examples.
+    #[test]
+    fn a_machines_key_is_url_safe_base64_and_its_hash_is_hex() {
+        let counting: Vec<u8> = (0..32).collect();
+        let key = base64url(&counting);
+        assert_eq!(key, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+        let hash = KeyHash::of(key.as_bytes()).hex();
+        assert!(hash.starts_with("905f28de") && hash.len() == 64, "{hash}");
+        assert_eq!(new_machine_key().unwrap().len(), 44);
+        assert_ne!(new_machine_key().unwrap(), new_machine_key().unwrap());
+    }
+
+    /// Expected values from Python's `base64.urlsafe_b64encode`.
+    #[test]
+    fn base64_is_what_others_make_of_the_same_bytes() {
+        let known: [(&[u8], &str); 6] = [
+            (b"", ""),
+            (b"f", "Zg=="),
+            (b"fo", "Zm8="),
+            (b"foo", "Zm9v"),
+            (&[0xff, 0xef, 0xbe, 0xfb, 0xf0], "_----_A="),
+            (&[0xfb, 0xff, 0xbf], "-_-_"),
+        ];
+        for (bytes, text) in known {
+            assert_eq!(base64url(bytes), text);
+        }
     }
 
     #[test]

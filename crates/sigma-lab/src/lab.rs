@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
@@ -11,6 +11,7 @@ use rusqlite::OptionalExtension;
 use crate::api::Made;
 use crate::error::{Error, Result};
 use crate::key::{KeyHash, Role};
+use crate::luna::Outage;
 use crate::rate::RateLimit;
 use crate::record::{Address, Record};
 use crate::rows;
@@ -96,6 +97,7 @@ struct Inner {
     admin_key: Option<KeyHash>,
     rate_limit: Option<RateLimit>,
     agent_timeout: Duration,
+    outage: Mutex<Option<Outage>>,
 }
 
 /// A record as a demo would show it.
@@ -152,6 +154,7 @@ impl Lab {
                 .rate_limit
                 .map(|(n, window)| RateLimit::new(n, window)),
             agent_timeout: options.agent_timeout,
+            outage: Mutex::default(),
         };
         Ok(Lab {
             inner: Arc::new(inner),
@@ -209,6 +212,10 @@ impl Lab {
 
     pub(crate) fn agent_timeout(&self) -> Duration {
         self.inner.agent_timeout
+    }
+
+    pub(crate) fn outage(&self) -> &Mutex<Option<Outage>> {
+        &self.inner.outage
     }
 
     /// The role of a request, by its `X-Api-Key`. A key that is sent must be right, also where none

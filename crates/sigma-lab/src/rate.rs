@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use hyper::StatusCode;
 use hyper::header::{HeaderName, RETRY_AFTER};
 
-use crate::answer::Answer;
+use crate::answer::{self, Answer};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -95,9 +95,7 @@ impl Verdict {
         headers.insert(LIMIT, self.limit.into());
         headers.insert(REMAINING, self.remaining.into());
         if let Some(wait) = self.retry_after {
-            // Rounded up: who waits so long is let in.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, seconds.into());
+            headers.insert(RETRY_AFTER, answer::retry_after(wait));
         }
     }
 }

@@ -210,11 +210,11 @@ fn write_history(
             record.updated_at
         ])?;
     }
-    keep_newest(tx, "ip_history", HISTORY_KEPT)
+    Ok(keep_newest(tx, "ip_history", HISTORY_KEPT)?)
 }
 
 /// Deletes all but the newest rows of a table that only grows.
-pub(crate) fn keep_newest(tx: &Transaction<'_>, table: &str, kept: i64) -> Result<(), Refusal> {
+pub(crate) fn keep_newest(tx: &Transaction<'_>, table: &str, kept: i64) -> rusqlite::Result<()> {
     let outdated = format!("DELETE FROM {table} WHERE seq <= (SELECT max(seq) FROM {table}) - ?1");
     tx.execute(&outdated, [kept])?;
     Ok(())

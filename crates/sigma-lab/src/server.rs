@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::api;
 use crate::lab::Lab;
+use crate::{api, luna};
 
 /// Connections at once; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 64;
@@ -50,6 +50,35 @@ pub async fn serve(
     lab: Lab,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    run(listener, lab, Api::Sigma, shutdown).await
+}
+
+/// Serves the lab's LunaSentri endpoint, as [`serve`] serves its Sigma API: on a listener of its own,
+/// with the same limits.
+///
+/// # Errors
+/// The listener failed for ten seconds on end.
+pub async fn serve_luna(
+    listener: TcpListener,
+    lab: Lab,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    run(listener, lab, Api::Luna, shutdown).await
+}
+
+/// Whose calls a listener answers.
+#[derive(Clone, Copy)]
+enum Api {
+    Sigma,
+    Luna,
+}
+
+async fn run(
+    listener: TcpListener,
+    lab: Lab,
+    api: Api,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
     let (stop, stopped) = watch::channel(());
@@ -62,7 +91,7 @@ pub async fn serve(
                 Ok((stream, peer)) => {
                     failures = 0;
                     let (lab, stopped) = (lab.clone(), stopped.clone());
-                    connections.spawn(attend(stream, peer.ip().to_canonical(), lab, stopped));
+                    connections.spawn(attend(stream, peer.ip().to_canonical(), lab, api, stopped));
                 }
                 Err(error) if failures >= MOST_ACCEPT_FAILURES => return Err(error),
                 Err(_) => {
@@ -81,10 +110,21 @@ pub async fn serve(
 }
 
 /// Serves one connection until it ends, is told to, or lasts too long.
-async fn attend(stream: TcpStream, peer: IpAddr, lab: Lab, mut stopped: watch::Receiver<()>) {
+async fn attend(
+    stream: TcpStream,
+    peer: IpAddr,
+    lab: Lab,
+    api: Api,
+    mut stopped: watch::Receiver<()>,
+) {
     let service = service_fn(|request| {
         let lab = lab.clone();
-        async move { Ok::<_, Infallible>(api::answer(&lab, peer, request).await) }
+        async move {
+            Ok::<_, Infallible>(match api {
+                Api::Sigma => api::answer(&lab, peer, request).await,
+                Api::Luna => luna::answer(&lab, request).await,
+            })
+        }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())

@@ -14,12 +14,14 @@ use crate::error::{Error, Result};
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// "SigL": tells our files from other programs' databases.
 const APPLICATION_ID: i32 = 0x5369_674c;
-/// Rises with every change of `SCHEMA`.
-const SCHEMA_VERSION: i32 = 1;
+/// Rises with every step that is added to `SCHEMA`.
+const SCHEMA_VERSION: i32 = 2;
+/// What makes each version of the one before it. A step that has been released is never changed.
+const SCHEMA: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// A record is kept as the JSON that the wire shows; what is searched for is computed from it, so
 /// that nothing can disagree.
-const SCHEMA: &str = "
+const VERSION_1: &str = "
 CREATE TABLE vps (
     seq INTEGER PRIMARY KEY,
     record TEXT NOT NULL,
@@ -64,6 +66,38 @@ CREATE TABLE api_keys (
 ) STRICT;
 ";
 
+/// The machines of the LunaSentri endpoint. Moments are microseconds since 1970. When a machine was
+/// last seen stands with it, because its rows of metrics are given up one day.
+const VERSION_2: &str = "
+CREATE TABLE luna_machines (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    key_hash TEXT NOT NULL UNIQUE,
+    enabled INTEGER NOT NULL DEFAULT 1,
+    last_seen INTEGER,
+    hostname TEXT,
+    platform TEXT,
+    platform_version TEXT,
+    kernel_version TEXT,
+    cpu_cores INTEGER,
+    memory_total_mb INTEGER,
+    disk_total_gb INTEGER,
+    last_boot_time TEXT
+) STRICT;
+CREATE TABLE luna_metrics (
+    seq INTEGER PRIMARY KEY,
+    machine_id INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    cpu_pct REAL NOT NULL,
+    mem_used_pct REAL NOT NULL,
+    disk_used_pct REAL NOT NULL,
+    net_rx_bytes INTEGER NOT NULL,
+    net_tx_bytes INTEGER NOT NULL,
+    uptime_s REAL
+) STRICT;
+CREATE INDEX luna_metrics_by_machine ON luna_metrics (machine_id);
+";
+
 /// The one connection. Each use is a few short statements: microseconds in memory and on one
 /// machine's file, so callers stay on their async thread.
 pub(crate) struct Store {
@@ -75,7 +109,7 @@ impl Store {
     pub(crate) fn in_memory() -> Result<Store> {
         let path = PathBuf::from(":memory:");
         let mut connection = Connection::open_in_memory().map_err(|e| failed(&path, e))?;
-        create_schema(&mut connection).map_err(|e| failed(&path, e))?;
+        complete_schema(&mut connection, 0).map_err(|e| failed(&path, e))?;
         Ok(Store {
             connection: Mutex::new(connection),
             path,
@@ -91,8 +125,10 @@ impl Store {
         let mut connection = connect(&path).map_err(|e| failed(&path, e))?;
         let found = inspect(&mut connection).map_err(|e| failed(&path, e))?;
         match found {
-            Found::Ours => {}
-            Found::Nothing => create_schema(&mut connection).map_err(|e| failed(&path, e))?,
+            Found::Version(SCHEMA_VERSION) => {}
+            Found::Version(older) => {
+                complete_schema(&mut connection, older).map_err(|e| failed(&path, e))?;
+            }
             Found::Unusable(why) => return Err(Error::Unusable { path, why }),
         }
         use_wal(&connection).map_err(|e| failed(&path, e))?;
@@ -162,8 +198,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// What a file turned out to hold.
 enum Found {
-    Nothing,
-    Ours,
+    /// A sound database of ours; an empty file counts as version 0.
+    Version(i32),
     Unusable(String),
 }
 
@@ -175,25 +211,29 @@ fn inspect(connection: &mut Connection) -> rusqlite::Result<Found> {
     let objects: i64 =
         transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if (application, version, objects) == (0, 0, 0) {
-        return Ok(Found::Nothing);
+        return Ok(Found::Version(0));
     }
     if application != APPLICATION_ID {
         return Ok(Found::Unusable("it belongs to another program".to_owned()));
     }
-    if version != SCHEMA_VERSION {
-        let why = format!("its version is {version}, this release knows {SCHEMA_VERSION}");
+    if !(1..=SCHEMA_VERSION).contains(&version) {
+        let why = format!("its version is {version}, this release knows 1 to {SCHEMA_VERSION}");
         return Ok(Found::Unusable(why));
     }
     let health: String = transaction.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if health != "ok" {
         return Ok(Found::Unusable(format!("it is damaged: {health}")));
     }
-    Ok(Found::Ours)
+    Ok(Found::Version(version))
 }
 
-fn create_schema(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Takes the steps that a database of that version lacks: all of them, or none.
+fn complete_schema(connection: &mut Connection, version: i32) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
+    let taken = usize::try_from(version).unwrap_or_default();
+    for step in SCHEMA.iter().skip(taken) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()

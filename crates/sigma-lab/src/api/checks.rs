@@ -67,7 +67,7 @@ pub(super) fn create(store: &Store, report: Report) -> Result<Answer, Refusal> {
                 check.checked_at
             ],
         )?;
-        rows::keep_newest(tx, "ip_checks", KEPT)
+        Ok::<_, Refusal>(rows::keep_newest(tx, "ip_checks", KEPT)?)
     })?;
     answer::ok(&check)
 }

@@ -157,7 +157,7 @@ fn a_database_of_a_newer_release_is_left_alone() {
         .pragma_update(None, "user_version", 7)
         .unwrap();
     let before = std::fs::read(folder.file()).unwrap();
-    assert!(why_not(&folder.file()).ends_with("its version is 7, this release knows 1"));
+    assert!(why_not(&folder.file()).ends_with("its version is 7, this release knows 1 to 2"));
     assert_eq!(std::fs::read(folder.file()).unwrap(), before);
 }
 
