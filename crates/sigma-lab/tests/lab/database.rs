@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use sigma_lab::{Error, Lab, Options, Role};
 
-use crate::server::Server;
+use crate::server::{Api, Endpoint, Server};
 
 /// A directory of this test's own, removed at its end.
 struct Folder(PathBuf);
@@ -159,6 +159,108 @@ fn a_database_of_a_newer_release_is_left_alone() {
     let before = std::fs::read(folder.file()).unwrap();
     assert!(why_not(&folder.file()).ends_with("its version is 7, this release knows 1 to 2"));
     assert_eq!(std::fs::read(folder.file()).unwrap(), before);
+}
+
+/// The file and its key are of release 0.1.0, as `captures/lab-version-1.sql` says.
+#[test]
+fn a_database_of_version_1_keeps_what_it_holds_and_learns_of_machines() {
+    let folder = Folder::new("older");
+    let old = Connection::open(folder.file()).unwrap();
+    old.execute_batch(include_str!("../captures/lab-version-1.sql"))
+        .unwrap();
+    drop(old);
+    for machines in [1, 2] {
+        let server = Server::serving(Lab::open(&folder.file()).unwrap());
+        let key = "sk_sigma_e0ca417136f54aafef489474b84c175a1010bf85";
+        let listed = server.send("GET", "/api/vps", &[("x-api-key", key)], b"");
+        assert_eq!((listed.status, &listed.json()["total"]), (200, &json!(2)));
+        assert_eq!(server.lab.vps().unwrap()[1].addresses[0].ip, "2001:db8::7");
+        server.lab.create_machine("m").unwrap();
+        assert_eq!(server.lab.machines().unwrap().len(), machines);
+    }
+}
+
+/// A table that is already there stands for whatever may stop a step.
+#[test]
+fn a_step_to_a_newer_version_that_fails_changes_nothing() {
+    let folder = Folder::new("half");
+    let old = Connection::open(folder.file()).unwrap();
+    old.execute_batch(include_str!("../captures/lab-version-1.sql"))
+        .unwrap();
+    old.execute_batch("CREATE TABLE luna_metrics (x)").unwrap();
+    drop(old);
+    let before = std::fs::read(folder.file()).unwrap();
+    assert!(why_not(&folder.file()).contains("table luna_metrics already exists"));
+    assert_eq!(std::fs::read(folder.file()).unwrap(), before);
+}
+
+#[test]
+fn machines_outlive_the_lab_and_the_file_holds_none_of_their_keys() {
+    let folder = Folder::new("machines");
+    let lab = Lab::open(&folder.file()).unwrap();
+    let made = lab.create_machine("m").unwrap();
+    let push = |lab: &Lab| {
+        let bearer = format!("Bearer {}", made.key);
+        let body = br#"{"cpu_pct":12.5,"uptime_s":7,"system_info":{"hostname":"h"}}"#;
+        Endpoint::start(lab.clone(), Api::Luna)
+            .send(
+                "POST",
+                "/agent/metrics",
+                &[("authorization", &bearer)],
+                body,
+            )
+            .status
+    };
+    assert_eq!(push(&lab), 202);
+    let before = (
+        lab.machines().unwrap(),
+        lab.machine_metrics(made.id, 9).unwrap(),
+    );
+    drop(lab);
+    let bytes = std::fs::read(folder.file()).unwrap();
+    let secret = made.key.as_bytes();
+    assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+
+    let lab = Lab::open(&folder.file()).unwrap();
+    let after = (
+        lab.machines().unwrap(),
+        lab.machine_metrics(made.id, 9).unwrap(),
+    );
+    assert_eq!(after, before);
+    assert_eq!(push(&lab), 202);
+    drop(lab);
+
+    Connection::open(folder.file())
+        .unwrap()
+        .execute(
+            "UPDATE luna_machines SET last_seen = last_seen - 121000000",
+            [],
+        )
+        .unwrap();
+    let lab = Lab::open(&folder.file()).unwrap();
+    assert!(!lab.machines().unwrap()[0].online);
+}
+
+#[test]
+fn a_database_that_cannot_be_written_is_a_500_in_the_contracts_words() {
+    let folder = Folder::new("full");
+    let lab = Lab::open(&folder.file()).unwrap();
+    let key = lab.create_machine("m").unwrap().key;
+    drop(lab);
+    Connection::open(folder.file())
+        .unwrap()
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON luna_metrics BEGIN SELECT raise(ABORT, 'full'); END",
+        )
+        .unwrap();
+    let lab = Lab::open(&folder.file()).unwrap();
+    let luna = Endpoint::start(lab.clone(), Api::Luna);
+    let reply = luna.send("POST", "/agent/metrics", &[("x-api-key", &key)], b"{}");
+    assert_eq!(
+        (reply.status, reply.body.as_str()),
+        (500, "Failed to record metrics")
+    );
+    assert_eq!(lab.machines().unwrap()[0].last_seen, None, "all or nothing");
 }
 
 #[test]

@@ -9,6 +9,7 @@
 )]
 
 mod database;
+mod luna;
 mod nasty;
 mod replay;
 mod server;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use serde_json::Value;
-use sigma_lab::{Lab, Options, Role, serve};
+use sigma_lab::{Lab, Options, Role, serve, serve_luna};
 use tokio::sync::oneshot;
 
 pub(crate) const ROLES: [Role; 4] = [Role::Admin, Role::Operator, Role::Agent, Role::Readonly];
@@ -15,7 +15,7 @@ pub(crate) struct Server {
     pub(crate) lab: Lab,
     pub(crate) address: SocketAddr,
     keys: Vec<(Role, String)>,
-    running: Option<(oneshot::Sender<()>, JoinHandle<std::io::Result<()>>)>,
+    endpoint: Endpoint,
 }
 
 impl Server {
@@ -24,26 +24,15 @@ impl Server {
     }
 
     pub(crate) fn serving(lab: Lab) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
         let keys = ROLES
             .map(|role| (role, lab.create_key("test", role).unwrap()))
             .to_vec();
-        let (stop, stopped) = oneshot::channel();
-        let served = lab.clone();
-        let thread = std::thread::spawn(move || {
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            builder.enable_all().build().unwrap().block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                serve(listener, served, async { drop(stopped.await) }).await
-            })
-        });
+        let endpoint = Endpoint::start(lab.clone(), Api::Sigma);
         Server {
             lab,
-            address,
+            address: endpoint.address,
             keys,
-            running: Some((stop, thread)),
+            endpoint,
         }
     }
 
@@ -77,6 +66,64 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Reply {
+        self.endpoint.send(method, path, headers, body)
+    }
+}
+
+/// Which of a lab's two APIs.
+#[derive(Clone, Copy)]
+pub(crate) enum Api {
+    Sigma,
+    Luna,
+}
+
+impl Api {
+    pub(crate) async fn serve(
+        self,
+        listener: tokio::net::TcpListener,
+        lab: Lab,
+        stopped: oneshot::Receiver<()>,
+    ) -> std::io::Result<()> {
+        let shutdown = async { drop(stopped.await) };
+        match self {
+            Api::Sigma => serve(listener, lab, shutdown).await,
+            Api::Luna => serve_luna(listener, lab, shutdown).await,
+        }
+    }
+}
+
+/// One API of a lab, listening; stopped when dropped.
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    running: Option<(oneshot::Sender<()>, JoinHandle<std::io::Result<()>>)>,
+}
+
+impl Endpoint {
+    pub(crate) fn start(lab: Lab, api: Api) -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.enable_all().build().unwrap().block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                api.serve(listener, lab, stopped).await
+            })
+        });
+        Endpoint {
+            address,
+            running: Some((stop, thread)),
+        }
+    }
+
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: lab\r\nconnection: close\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
@@ -94,7 +141,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Endpoint {
     fn drop(&mut self) {
         let (stop, thread) = self.running.take().unwrap();
         let _ = stop.send(());
