@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(hash.as_bytes()[28..], [0xf2, 0x00, 0x15, 0xad]);
     }
 
-    /// The two keys and the beginnings of their hashes are the contract's own examples.
+    /// The key and the beginning of its hash are the contract's own example.
     #[test]
     fn a_machines_key_is_url_safe_base64_and_its_hash_is_hex() {
         let counting: Vec<u8> = (0..32).collect();

@@ -1,4 +1,4 @@
--- A lab's file as release 0.1.0 left it at schema version 1: a key and two registrations. By sqlite3's .dump, and the two pragmas.
+-- A file of the lab as the release with schema version 1 left it, with a key and two registrations: .dump of sqlite3, and two pragmas.
 PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;
 CREATE TABLE vps (

@@ -48,6 +48,14 @@ fn used(path: &Path) -> String {
     server.key(Role::Agent).to_owned()
 }
 
+/// A file as the release with schema version 1 left it.
+fn version_1(folder: &Folder) -> Connection {
+    let file = Connection::open(folder.file()).unwrap();
+    file.execute_batch(include_str!("../captures/lab-version-1.sql"))
+        .unwrap();
+    file
+}
+
 fn why_not(path: &Path) -> String {
     Lab::open(path).unwrap_err().to_string()
 }
@@ -161,14 +169,11 @@ fn a_database_of_a_newer_release_is_left_alone() {
     assert_eq!(std::fs::read(folder.file()).unwrap(), before);
 }
 
-/// The file and its key are of release 0.1.0, as `captures/lab-version-1.sql` says.
+/// The key was made by the release that wrote the file.
 #[test]
 fn a_database_of_version_1_keeps_what_it_holds_and_learns_of_machines() {
     let folder = Folder::new("older");
-    let old = Connection::open(folder.file()).unwrap();
-    old.execute_batch(include_str!("../captures/lab-version-1.sql"))
-        .unwrap();
-    drop(old);
+    drop(version_1(&folder));
     for machines in [1, 2] {
         let server = Server::serving(Lab::open(&folder.file()).unwrap());
         let key = "sk_sigma_e0ca417136f54aafef489474b84c175a1010bf85";
@@ -184,9 +189,7 @@ fn a_database_of_version_1_keeps_what_it_holds_and_learns_of_machines() {
 #[test]
 fn a_step_to_a_newer_version_that_fails_changes_nothing() {
     let folder = Folder::new("half");
-    let old = Connection::open(folder.file()).unwrap();
-    old.execute_batch(include_str!("../captures/lab-version-1.sql"))
-        .unwrap();
+    let old = version_1(&folder);
     old.execute_batch("CREATE TABLE luna_metrics (x)").unwrap();
     drop(old);
     let before = std::fs::read(folder.file()).unwrap();

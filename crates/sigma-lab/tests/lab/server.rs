@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Deref;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
@@ -13,7 +14,6 @@ pub(crate) const ROLES: [Role; 4] = [Role::Admin, Role::Operator, Role::Agent, R
 /// A running lab with a key of every role; stopped when dropped.
 pub(crate) struct Server {
     pub(crate) lab: Lab,
-    pub(crate) address: SocketAddr,
     keys: Vec<(Role, String)>,
     endpoint: Endpoint,
 }
@@ -27,12 +27,10 @@ impl Server {
         let keys = ROLES
             .map(|role| (role, lab.create_key("test", role).unwrap()))
             .to_vec();
-        let endpoint = Endpoint::start(lab.clone(), Api::Sigma);
         Server {
+            endpoint: Endpoint::start(lab.clone(), Api::Sigma),
             lab,
-            address: endpoint.address,
             keys,
-            endpoint,
         }
     }
 
@@ -58,15 +56,13 @@ impl Server {
         };
         self.send(method, path, &headers, body.as_bytes())
     }
+}
 
-    pub(crate) fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Reply {
-        self.endpoint.send(method, path, headers, body)
+impl Deref for Server {
+    type Target = Endpoint;
+
+    fn deref(&self) -> &Endpoint {
+        &self.endpoint
     }
 }
 
