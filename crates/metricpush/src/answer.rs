@@ -153,3 +153,85 @@ pub(crate) fn without_secrets(mut target: Url) -> String {
     let _ = target.set_password(None);
     target.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn check(status: u16, header: (&'static str, &[u8]), body: &[u8]) -> Result<(), Error> {
+        let mut headers = HeaderMap::new();
+        if let Ok(value) = HeaderValue::from_bytes(header.1) {
+            headers.insert(HeaderName::from_static(header.0), value);
+        }
+        let answer = Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: body.to_vec(),
+            is_cut: false,
+            key: None,
+        };
+        let _ = (answer.state(), answer.date());
+        answer.check("GET", &Url::parse("http://api.example/health").unwrap())
+    }
+
+    fn mutations(good: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let prefixes = (0..good.len()).map(|end| good[..end].to_vec());
+        let changed = (0..good.len()).flat_map(move |at| {
+            (0..=255).map(move |byte| {
+                let mut bytes = good.to_vec();
+                bytes[at] = byte;
+                bytes
+            })
+        });
+        prefixes.chain(changed)
+    }
+
+    fn assert_fit_for_a_log(error: &Error) {
+        let text = error.to_string();
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(text.chars().count() < 300, "{text}");
+    }
+
+    #[test]
+    fn every_prefix_and_every_changed_byte_of_a_body_can_be_read() {
+        let bodies: [&[u8]; 5] = [
+            br#"{"error":"cpu_pct must be between 0 and 100"}"#,
+            br#"{"status":"healthy"}"#,
+            b"<!DOCTYPE html><p>",
+            b"LunaSentri API - Coming Soon",
+            "Zu viel\u{e4}\r\n".as_bytes(),
+        ];
+        for body in bodies.into_iter().flat_map(mutations) {
+            for status in [200, 202, 302, 400, 429, 500] {
+                let result = check(status, ("x-none", b""), &body);
+                assert!(status != 202 || result.is_ok());
+                assert!(status < 300 || result.is_err());
+                if let Err(error) = result {
+                    assert_fit_for_a_log(&error);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_prefix_and_every_changed_byte_of_a_header_can_be_read() {
+        let good: [(&'static str, &[u8]); 5] = [
+            ("retry-after", b"Fri, 20 Nov 2026 11:02:03 GMT"),
+            ("retry-after", b"86399"),
+            ("date", b"Fri, 20 Nov 2026 11:02:03 GMT"),
+            ("location", b"https://api.example:8443/login?x#y"),
+            ("content-type", b"text/html; charset=utf-8"),
+        ];
+        for (name, value) in good {
+            for changed in mutations(value) {
+                let error = check(302, (name, &changed), b"").unwrap_err();
+                let wait = error.retry_after();
+                assert!(wait.is_none_or(|wait| wait <= MAX_RETRY_AFTER));
+                assert_fit_for_a_log(&error);
+                assert!(check(200, (name, &changed), b"{}").is_ok());
+            }
+        }
+    }
+}
