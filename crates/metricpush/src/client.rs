@@ -50,8 +50,9 @@ impl Client {
     /// A client of this server. `version` is that of the program: the user agent is `lunasentri-agent/<version>`.
     ///
     /// How to reach the server is the business of `http`: trust, names, proxies, time for a connection. It must not
-    /// follow redirects (`reqwest::redirect::Policy::none()`), because a POST that is redirected arrives as a GET.
-    /// If it does, the call fails all the same, but the key has travelled further.
+    /// retry, which reqwest does not unless it is told to, and must not follow redirects, which needs
+    /// `reqwest::redirect::Policy::none()`: a POST that is redirected may arrive as a GET. If it follows one, the call
+    /// fails all the same, but the request has travelled further.
     pub fn new(
         http: reqwest::Client,
         server: &ServerUrl,
@@ -83,6 +84,8 @@ impl Client {
     ///
     /// It tries once, whatever happens, also when a kept connection turns out to be dead: the server may have
     /// stored the sample before the connection broke, and stores one that comes again a second time.
+    /// Below it, a request that never left this host may move to another connection, and over HTTP/2 one that the
+    /// server says it did not process.
     pub async fn push(&self, key: &ApiKey, body: String) -> Result<Accepted, Error> {
         let request = self
             .http

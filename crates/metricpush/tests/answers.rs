@@ -255,6 +255,18 @@ async fn a_page_makes_a_wrong_url_of_a_refusal_but_not_of_one_that_proxies_send(
 }
 
 #[tokio::test]
+async fn json_is_no_page_whatever_its_header_says() {
+    let html = ["content-type: text/html; charset=UTF-8"];
+    let error = refused(answer("400 x", &html, r#"{"error":"no"}"#)).await;
+    assert_eq!(
+        (words(&error).as_str(), signs(&error).as_str()),
+        ("400 no", "b")
+    );
+    let accepted = answered(answer("200 x", &html, r#"{"status":"accepted"}"#)).await;
+    assert_eq!(accepted.unwrap().status, 200);
+}
+
+#[tokio::test]
 async fn redirects_say_where_to_without_what_may_be_secret_and_are_not_followed() {
     let table = [
         (
@@ -512,6 +524,26 @@ async fn the_limit_of_the_call_wins_over_that_of_the_http_client() {
         text,
         format!("GET {url}/health: no complete answer within 50ms")
     );
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_the_connection_but_never_speaks_tls_is_no_connection_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = ServerUrl::parse(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    let hasty = reqwest::Client::builder()
+        .connect_timeout(Duration::from_millis(50))
+        .no_proxy()
+        .tls_backend_preconfigured(byte_server::no_trust())
+        .build()
+        .unwrap();
+    let error = Client::new(hasty, &url, "1")
+        .unwrap()
+        .health()
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert_eq!(text, format!("GET {url}/health: no connection in time"));
+    assert_eq!(signs(&error), "t");
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@
 
 mod byte_server;
 mod server_rules;
-
-use std::time::{Duration, UNIX_EPOCH};
+mod web_3;
 
 use byte_server::{Act, KEY, Server, answer, client, http, key};
-use metricpush::{ApiKey, Client, ConfigError, Sample, ServerUrl};
+use metricpush::{ApiKey, Client, ConfigError, ServerUrl};
+use web_3::web_3;
 
 fn accepted() -> Vec<u8> {
     answer("202 Accepted", &[], "")
@@ -27,17 +27,7 @@ fn golden() -> &'static str {
 #[tokio::test]
 async fn a_push_is_one_post_with_these_bytes() {
     let server = Server::one(accepted());
-    let sample = Sample {
-        hostname: Some("web-3".to_owned()),
-        cpu_percent: Some(12.5),
-        memory_percent: Some(40.1),
-        disk_percent: Some(63.0),
-        network_bytes_sent: Some(9100),
-        network_bytes_received: Some(8200),
-        uptime: Some(Duration::from_secs(86_400)),
-        ..Sample::at(UNIX_EPOCH + Duration::from_secs(1_772_348_410))
-    };
-    let body = sample.to_json(None);
+    let body = web_3().to_json(None);
     server.client().push(&key(), body).await.unwrap();
     let seen = server.seen();
     let wanted = format!(

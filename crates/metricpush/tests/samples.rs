@@ -8,26 +8,14 @@
 )]
 
 mod server_rules;
+mod web_3;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use metricpush::{ROW_WORDS, Sample, SystemInfo};
 use serde_json::Value;
 use server_rules::{Stored, assert_well_made, seconds, store};
-
-/// The specification's own figures: `date -u -d 2026-03-01T07:00:10Z +%s` and so on.
-fn web_3() -> Sample {
-    Sample {
-        hostname: Some("web-3".to_owned()),
-        cpu_percent: Some(12.5),
-        memory_percent: Some(40.1),
-        disk_percent: Some(63.0),
-        network_bytes_sent: Some(9100),
-        network_bytes_received: Some(8200),
-        uptime: Some(Duration::from_secs(86_400)),
-        ..Sample::at(at(1_772_348_410))
-    }
-}
+use web_3::{at, web_3};
 
 fn web_3_system() -> SystemInfo {
     SystemInfo {
@@ -40,10 +28,6 @@ fn web_3_system() -> SystemInfo {
         disk_total_gb: Some(78),
         last_boot_time: Some(at(1_772_262_010)),
     }
-}
-
-fn at(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn golden(name: &str, got: &str) {
