@@ -573,6 +573,7 @@ async fn health_is_the_servers_word_and_clock() {
         ("204 x", ""),
         ("200 x", "[]"),
         ("200 x", r#"{"status":1}"#),
+        ("200 x", r#"{"status":" "}"#),
     ] {
         let health = health_of(answer(status, &[], body)).await.unwrap();
         assert_eq!((health.state, health.date), (None, None), "{body}");

@@ -243,13 +243,13 @@ fn a_row_has_its_words_in_their_places() {
     );
     let gaps = Sample {
         cpu_percent: None,
+        memory_percent: None,
         network_bytes_sent: Some(0),
-        uptime: None,
         ..web_3()
     };
     assert_eq!(
         gaps.to_words(),
-        [1_772_348_410, 0, 4010, 6300, 0, 8200, 0, 0b01_1110]
+        [1_772_348_410, 0, 0, 6300, 0, 8200, 86_400, 0b11_1100]
     );
     assert_eq!(ROW_WORDS, 8);
 }
