@@ -235,3 +235,15 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
         Some(cause)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_hidden_where_headers_are_logged() {
+        let key = ApiKey::parse("secret").unwrap();
+        assert_eq!(bearer(&key), "Bearer secret");
+        assert_eq!(format!("{:?}", bearer(&key)), "Sensitive");
+    }
+}
