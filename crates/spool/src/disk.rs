@@ -16,7 +16,8 @@ pub trait Folder: Send {
     /// What the file system answers; `NotFound` if there is no such file.
     fn open(&mut self, name: &str) -> io::Result<Box<dyn File>>;
 
-    /// Opens an empty file for reading and writing, in place of one that is there.
+    /// Opens a new, empty file for reading and writing. One that has this name loses it, but keeps its content: after a power cut
+    /// it may be known by another name, too.
     ///
     /// # Errors
     /// What the file system answers.

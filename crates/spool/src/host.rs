@@ -98,7 +98,11 @@ impl Folder for Host {
     }
 
     fn create(&mut self, name: &str) -> io::Result<Box<dyn File>> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | CAREFUL;
+        match unlinkat(&self.folder, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | CAREFUL;
         regular(retry_on_intr(|| openat(&self.folder, name, flags, mode()))?)
     }
 

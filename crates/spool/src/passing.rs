@@ -92,7 +92,9 @@ impl Spool {
                 }
                 Found::End { .. } if self.segments.len() > 1 => self.leave_front(),
                 Found::End { bytes, .. } => {
-                    self.cursor.skip(bytes);
+                    if bytes > 0 {
+                        self.cursor.skip(bytes);
+                    }
                     if self.front_left() > 0 {
                         self.damaged(self.front_left(), self.next);
                     }

@@ -1,6 +1,7 @@
-//! How far the queue has been read, and what was dropped on the way: two slots in one small file, written in turn and in place.
+//! How far the queue has been read, and what was dropped on the way: three slots in one small file, written in place.
 //!
-//! Writing in place needs no room on a full disk. A slot lies in one sector, and the other one keeps the state before it.
+//! Writing in place needs no room on a full disk. Never overwritten are the slot that was written last, which a kill in the middle
+//! of the next one must leave, and the one that was synced last, which a power cut must leave.
 
 use std::io;
 
@@ -13,9 +14,9 @@ pub(crate) const FILE: &str = "position";
 pub(crate) const NEW: &str = "position.new";
 const MAGIC: &[u8; 8] = b"spoolpos";
 const SLOT: usize = stamp::LENGTH + 5 * 8 + 4;
-/// Far enough apart that no sector holds both.
-const PLACES: [u64; 2] = [0, 4096];
-pub(crate) const LENGTH: u64 = 4096 + SLOT as u64;
+/// Far enough apart that no sector holds two.
+const PLACES: [u64; 3] = [0, 4096, 2 * 4096];
+pub(crate) const LENGTH: u64 = 2 * 4096 + SLOT as u64;
 /// A larger number would leave none to count on with.
 const LAST_PASSED: u64 = u64::MAX / 2;
 
@@ -35,10 +36,10 @@ pub(crate) struct Position {
     written: State,
     file: Option<Box<dyn File>>,
     generation: u64,
-    /// The slot that may be overwritten.
-    spare: usize,
-    /// Whether what was written is not known to be on the disk.
-    unsynced: bool,
+    /// The place of the slot that was written last.
+    latest: u64,
+    /// The place of the slot that was synced last, if that is known.
+    synced: Option<u64>,
 }
 
 pub(crate) enum Opened {
@@ -58,8 +59,8 @@ impl Position {
             }
             Err(error) => return Err(error),
         };
-        let mut best: Option<(u64, State, usize)> = None;
-        for (slot, place) in PLACES.into_iter().enumerate() {
+        let mut best: Option<(u64, State, u64)> = None;
+        for place in PLACES {
             let range = (place, place + SLOT as u64);
             let part = read_part(file.as_mut(), range, true)?;
             if let Stamp::Other(version) = stamp::read(MAGIC, &part.bytes) {
@@ -69,10 +70,10 @@ impl Position {
                 continue;
             };
             if best.is_none_or(|(newest, ..)| generation > newest) {
-                best = Some((generation, state, slot));
+                best = Some((generation, state, place));
             }
         }
-        let Some((generation, state, slot)) = best else {
+        let Some((generation, state, latest)) = best else {
             return Ok(Opened::Lost);
         };
         Ok(Opened::Position(Self {
@@ -80,8 +81,8 @@ impl Position {
             written: state,
             file: Some(file),
             generation,
-            spare: 1 - slot,
-            unsynced: true,
+            latest,
+            synced: None,
         }))
     }
 
@@ -92,26 +93,34 @@ impl Position {
         }
         let generation = self.generation.saturating_add(1);
         let slot = write_slot(generation, &self.state);
-        let spare = if let Some(file) = &mut self.file {
-            let place = PLACES.get(self.spare).copied().unwrap_or_default();
+        if self.synced.is_none() {
+            // Only then is it certain which slots can be spared.
+            self.sync()?;
+        }
+        if let Some(file) = &mut self.file {
+            let kept = [Some(self.latest), self.synced];
+            let spare = PLACES
+                .into_iter()
+                .find(|place| !kept.contains(&Some(*place)));
+            let place = spare.unwrap_or_default();
             write_all(file.as_mut(), &slot, place)?;
-            1 - self.spare
+            self.latest = place;
         } else {
             self.file = Some(create(folder, slot)?);
-            1
-        };
+            self.latest = 0;
+            self.synced = Some(0);
+        }
         self.generation = generation;
-        self.spare = spare;
         self.written = self.state;
-        self.unsynced = true;
         Ok(())
     }
 
     /// Returns when what was written would survive a power cut.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let Some(file) = self.file.as_mut().filter(|_| self.unsynced) {
+        let synced = self.synced == Some(self.latest);
+        if let Some(file) = self.file.as_mut().filter(|_| !synced) {
             file.sync()?;
-            self.unsynced = false;
+            self.synced = Some(self.latest);
         }
         Ok(())
     }
@@ -122,7 +131,7 @@ impl Position {
     }
 }
 
-/// A new file with room for both slots.
+/// A new file with room for all slots.
 fn create(folder: &mut dyn Folder, mut content: Vec<u8>) -> io::Result<Box<dyn File>> {
     content.resize(usize::try_from(LENGTH).unwrap_or(content.len()), 0);
     let mut file = folder.create(NEW)?;
