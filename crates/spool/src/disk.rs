@@ -108,16 +108,16 @@ pub(crate) fn read_part(
     let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; wanted];
     let mut unreadable = false;
-    let mut step = wanted;
+    let mut step = None;
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let offset = from.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
-        let length = step.min(rest.len());
+        let length = step.unwrap_or(wanted).min(rest.len());
         match file.read_at(rest.get_mut(..length).unwrap_or_default(), offset) {
             Ok(0) => break,
             Ok(read) => done += read,
             Err(error) if !insist || !is_damage(&error) => return Err(error),
-            Err(_) if step > PIECE => step = PIECE,
+            Err(_) if step.is_none() => step = Some(PIECE),
             Err(_) => {
                 unreadable = true;
                 done += length;

@@ -81,7 +81,8 @@ impl Spool {
         spool.open_position()?;
         let candidates = spool.candidates()?;
         spool.enqueue(candidates)?;
-        spool.catch_up()?;
+        // Twice: what cannot be read the second time is given up, so that a bad disk does not keep a spool closed.
+        spool.catch_up().or_else(|_| spool.catch_up())?;
         // A disk that takes nothing now may take it later; nothing of this is lost until then.
         let _ = spool.position.write(spool.folder.as_mut());
         let _ = spool.sweep();
@@ -187,6 +188,7 @@ impl Spool {
         let content = self.content(&mut candidate)?;
         let mut records = content.records + content.damaged;
         let mut bytes = candidate.length;
+        let mut usable = candidate.previous.is_some() && !content.unreadable;
         if content.unreadable {
             records += content.lost_at_end;
         } else {
@@ -195,8 +197,8 @@ impl Spool {
             self.count_lost_at_end(&content);
         }
         if bytes < candidate.length {
-            // What cannot be cut off now is written over by the next record.
-            let _ = candidate.file.cut(bytes);
+            // If it cannot be cut off now, the next header will tell where the good part ends.
+            usable &= candidate.file.cut(bytes).is_ok();
         }
         self.segments.push_back(Segment {
             name: candidate.name,
@@ -204,7 +206,6 @@ impl Spool {
             records,
             left: records,
         });
-        let usable = candidate.previous.is_some() && !content.unreadable;
         self.writer = Some(Writer::resume(candidate.file, usable));
         Ok(())
     }

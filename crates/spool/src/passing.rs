@@ -5,6 +5,8 @@ use std::io;
 use crate::cursor::{Cursor, Found};
 use crate::frame::Frame;
 use crate::opening::content;
+use crate::position;
+use crate::segment::Segment;
 use crate::{Error, Spool};
 
 impl Spool {
@@ -132,9 +134,10 @@ impl Spool {
     /// # Errors
     /// There is no room, because files cannot be removed.
     pub(crate) fn make_room(&mut self, bytes: u64) -> Result<(), Error> {
-        let limit = self.options.max_bytes.saturating_sub(bytes);
-        let leftovers = |spool: &Self| spool.leftovers.iter().map(|gone| gone.bytes).sum::<u64>();
-        while self.bytes() - leftovers(self) > limit && self.segments.len() > 1 {
+        // The position may come to be written on the way.
+        let others = position::LENGTH.saturating_add(bytes);
+        let limit = self.options.max_bytes.saturating_sub(others);
+        while length(&self.segments) > limit && self.segments.len() > 1 {
             self.drop_front();
         }
         if self.leftovers.is_empty() {
@@ -143,7 +146,10 @@ impl Spool {
         // Where the position cannot be written, a missing segment says the same.
         let _ = self.save();
         let swept = self.sweep();
-        if self.bytes() > limit { swept } else { Ok(()) }
+        if length(&self.segments) + length(&self.leftovers) > limit {
+            return swept;
+        }
+        Ok(())
     }
 
     fn drop_front(&mut self) {
@@ -180,4 +186,9 @@ impl Spool {
         }
         Ok(())
     }
+}
+
+/// How long the files of these segments are.
+pub(crate) fn length<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> u64 {
+    segments.into_iter().map(|segment| segment.bytes).sum()
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::cursor::Cursor;
 use crate::disk::Folder;
+use crate::passing::length;
 use crate::position::{self, Position};
 use crate::segment::Segment;
 use crate::writing::Writer;
@@ -52,8 +53,7 @@ impl Spool {
     /// How long all files together are.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let files = self.segments.iter().chain(&self.leftovers);
-        self.position.bytes() + files.map(|segment| segment.bytes).sum::<u64>()
+        self.position.bytes() + length(&self.segments) + length(&self.leftovers)
     }
 
     /// How many records left the queue unread, since it was created.

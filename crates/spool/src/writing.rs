@@ -186,14 +186,13 @@ impl Spool {
     }
 
     /// Takes the pieces of a record away. On a disk that fails, what is in the file is not certain: another one is used from then
-    /// on, and the record's number is not given again.
+    /// on, whose header tells where the good part ends, and the record's number is not given again.
     fn undo(&mut self, end: u64, failing: bool) {
         if let Some(writer) = &mut self.writer {
-            // What cannot be cut off is written over by the next record, or is behind the end that the next header tells.
-            let _ = writer.file.cut(end);
-            writer.retired |= failing;
+            let cut = writer.file.cut(end);
+            writer.retired |= failing || cut.is_err();
+            self.next += u64::from(writer.retired);
         }
-        self.next += u64::from(failing);
     }
 
     /// Returns when the newest segment would survive a power cut.

@@ -11,6 +11,9 @@
 )]
 
 mod crashes;
+mod damage;
+mod faults;
+mod model;
 mod random;
 mod simulated;
 mod story;

@@ -24,8 +24,8 @@ pub enum Fault {
     Fail { at: u64, count: u64, errno: i32 },
     /// Operations that change something fail, from this number on, so many of them.
     FailWrites { at: u64, count: u64, errno: i32 },
-    /// One in so many operations fails.
-    Sometimes { one_in: u64, errno: i32 },
+    /// One in so many operations that change something fails.
+    SometimesWrites { one_in: u64, errno: i32 },
 }
 
 enum Change {
@@ -231,7 +231,11 @@ impl State {
             }
             Some(Fault::Fail { at, count, errno }) if hit(at, count) => errno,
             Some(Fault::FailWrites { at, count, errno }) if changes && hit(at, count) => errno,
-            Some(Fault::Sometimes { one_in, errno }) if self.random.below(one_in) == 0 => errno,
+            Some(Fault::SometimesWrites { one_in, errno })
+                if changes && self.random.below(one_in) == 0 =>
+            {
+                errno
+            }
             _ => return Ok(()),
         };
         Err(io::Error::from_raw_os_error(errno))

@@ -1,0 +1,204 @@
+//! The spool in a real folder: rights, links, strangers, and one owner at a time.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a failing test is meant to stop"
+)]
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use spool::{Options, Spool};
+
+/// A folder that goes with the test.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let place = std::env::temp_dir().join(format!("spool-{name}-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        Self(place)
+    }
+
+    fn spool(&self) -> PathBuf {
+        self.0.join("state").join("spool")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(path: &Path) -> Spool {
+    Spool::open(path, Options::default()).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn files(path: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn records_are_there_for_the_next_owner() {
+    let place = Place::new("next");
+    let mut spool = open(&place.spool());
+    let numbers: Vec<u64> = (0..3)
+        .map(|at| spool.append(at, b"record").unwrap())
+        .collect();
+    spool.acknowledge(numbers[0]).unwrap();
+    spool.sync().unwrap();
+    drop(spool);
+    let found = open(&place.spool()).peek(9).unwrap();
+    assert_eq!(
+        found
+            .iter()
+            .map(|record| record.sequence)
+            .collect::<Vec<_>>(),
+        numbers[1..]
+    );
+}
+
+#[test]
+fn the_folder_and_its_files_are_for_the_owner_alone() {
+    let place = Place::new("modes");
+    let mut spool = open(&place.spool());
+    spool.append(0, b"secret").unwrap();
+    spool.acknowledge(1).unwrap();
+    assert_eq!(mode(&place.spool()), 0o700);
+    assert_eq!(mode(place.spool().parent().unwrap()), 0o700);
+    let files = files(&place.spool());
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_second_owner_is_refused_until_the_first_is_gone() {
+    let place = Place::new("lock");
+    let first = open(&place.spool());
+    let error = Spool::open(&place.spool(), Options::default()).unwrap_err();
+    assert!(error.is_locked() && error.is_transient(), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("lock: another process uses this spool"),
+        "{error}"
+    );
+    drop(first);
+    open(&place.spool());
+}
+
+#[test]
+fn strangers_in_the_folder_are_left_alone() {
+    let place = Place::new("strangers");
+    std::fs::create_dir_all(place.spool()).unwrap();
+    let plain = place.spool().join("notes.txt");
+    std::fs::write(&plain, b"mine").unwrap();
+    let folder = place.spool().join("0000000000000001-00000000.bytes");
+    std::fs::create_dir(&folder).unwrap();
+    let socket = place.spool().join("0000000000000002-00000000.bytes");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut spool = open(&place.spool());
+    spool.append(0, b"a").unwrap();
+    spool.acknowledge(u64::MAX).unwrap();
+    drop(spool);
+    let mut spool = open(&place.spool());
+    spool.append(0, b"b").unwrap();
+    assert_eq!(spool.peek(9).unwrap().len(), 1);
+    assert_eq!(std::fs::read(&plain).unwrap(), b"mine");
+    assert!(folder.is_dir() && socket.exists());
+}
+
+#[test]
+fn no_link_in_the_folder_is_followed() {
+    let place = Place::new("links");
+    let target = place.0.join("target");
+    std::fs::write(&target, b"do not touch").unwrap();
+    std::fs::create_dir_all(place.spool()).unwrap();
+    for name in [
+        "segment.new",
+        "position.new",
+        "position",
+        "0000000000000001-00000000.bytes",
+    ] {
+        symlink(&target, place.spool().join(name)).unwrap();
+    }
+    let mut spool = open(&place.spool());
+    spool.append(0, b"a").unwrap();
+    spool.append(0, b"b").unwrap();
+    spool.acknowledge(1).unwrap();
+    assert_eq!(spool.peek(9).unwrap().len(), 1);
+    assert_eq!(std::fs::read(&target).unwrap(), b"do not touch");
+
+    drop(spool);
+    let lock = place.spool().join("lock");
+    std::fs::remove_file(&lock).unwrap();
+    symlink(&target, &lock).unwrap();
+    let error = Spool::open(&place.spool(), Options::default()).unwrap_err();
+    assert!(error.to_string().starts_with("open "), "{error}");
+}
+
+#[test]
+fn a_path_that_is_a_file_is_an_error_with_its_name() {
+    let place = Place::new("file");
+    let path = place.0.join("file");
+    std::fs::write(&path, b"").unwrap();
+    let error = Spool::open(&path, Options::default()).unwrap_err();
+    assert!(
+        error.to_string().contains(path.to_str().unwrap()),
+        "{error}"
+    );
+}
+
+/// The kernel's own answer of a full disk.
+#[test]
+fn a_really_full_disk_is_told() {
+    let place = Place::new("full");
+    let mounted = place.0.join("state");
+    std::fs::create_dir(&mounted).unwrap();
+    let small = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=64k", "none"])
+        .arg(&mounted)
+        .stderr(std::process::Stdio::null())
+        .status();
+    if !small.is_ok_and(|status| status.success()) {
+        println!("skipped: a small disk cannot be mounted here");
+        return;
+    }
+    let mut spool = open(&place.spool());
+    let mut appended = 0;
+    let error = loop {
+        match spool.append(0, &[7; 1000]) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_full(), "{error:?}");
+    assert_eq!(spool.len(), appended);
+    spool.sync().unwrap();
+    drop(spool);
+    let mut spool = open(&place.spool());
+    assert_eq!(spool.peek(1000).unwrap().len() as u64, appended);
+    drop(spool);
+    let gone = std::process::Command::new("umount").arg(&mounted).status();
+    assert!(gone.unwrap().success());
+}
+
+#[test]
+fn a_spool_can_be_given_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<Spool>();
+}
