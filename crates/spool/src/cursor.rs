@@ -5,7 +5,7 @@ use crate::frame::{self, Chain, Frame};
 use crate::segment::{HEADER, Name};
 
 /// No frame is shorter: length, time and checksum.
-const SHORTEST: u64 = 6;
+pub(crate) const SHORTEST: u64 = 6;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cursor {

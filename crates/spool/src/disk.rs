@@ -96,7 +96,7 @@ pub(crate) struct Part {
     pub(crate) unreadable: bool,
 }
 
-/// What is not readable is lost in pieces of this size, the one in which disks fail.
+/// What is not readable is lost in pieces of this size in the file, the one in which disks fail.
 const PIECE: usize = 4096;
 
 /// Reads what there is from `from` to `to`. With `insist`, pieces that cannot be read become zeros.
@@ -108,16 +108,17 @@ pub(crate) fn read_part(
     let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; wanted];
     let mut unreadable = false;
-    let mut step = None;
+    let mut careful = false;
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let offset = from.saturating_add(u64::try_from(done).unwrap_or(u64::MAX));
-        let length = step.unwrap_or(wanted).min(rest.len());
+        let piece = PIECE - usize::try_from(offset).unwrap_or(0) % PIECE;
+        let length = if careful { piece } else { wanted }.min(rest.len());
         match file.read_at(rest.get_mut(..length).unwrap_or_default(), offset) {
             Ok(0) => break,
             Ok(read) => done += read,
             Err(error) if !insist || !is_damage(&error) => return Err(error),
-            Err(_) if step.is_none() => step = Some(PIECE),
+            Err(_) if !careful => careful = true,
             Err(_) => {
                 unreadable = true;
                 done += length;

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
-use crate::cursor::{Cursor, Found};
+use crate::cursor::{Cursor, Found, SHORTEST};
 use crate::disk::{File, Folder, read_part};
 use crate::host::Host;
+use crate::options::LONGEST_SEGMENT;
 use crate::position::{self, Opened, Position};
 use crate::segment::{HEADER, Header, Name, Previous, Segment};
 use crate::stamp::VERSION;
@@ -15,8 +16,10 @@ use crate::{Coding, Error, Options, Recovery, Spool};
 
 /// A longer file was not written here; what is behind this is not read.
 const LONGEST_FILE: u64 = 32 * 1024 * 1024;
-/// More numbers than can have been given since the last record that is certain to be on disk.
-pub(crate) const RESERVE: u64 = 65_536;
+/// More numbers than can have been given since the last record that is certain to be on disk: the first that this or an earlier
+/// owner has written into the newest segment. So many records do not fit into one.
+const RESERVE: u64 = 65_536;
+const _: () = assert!(LONGEST_SEGMENT / SHORTEST < RESERVE);
 
 /// A segment's file, before it is known how much of it is good.
 struct Candidate {
@@ -85,7 +88,7 @@ impl Spool {
         spool.catch_up().or_else(|_| spool.catch_up())?;
         // A disk that takes nothing now may take it later; nothing of this is lost until then.
         let _ = spool.position.write(spool.folder.as_mut());
-        let _ = spool.sweep();
+        let _ = spool.make_room(0).and_then(|()| spool.sweep());
         Ok(spool)
     }
 
@@ -111,6 +114,12 @@ impl Spool {
     fn candidates(&mut self) -> Result<Vec<Candidate>, Error> {
         let listed = self.folder.list();
         let names = self.in_folder("list", "", listed)?;
+        for unfinished in [position::NEW, writing::NEW] {
+            if names.iter().any(|name| name == unfinished) {
+                // If it stays, the next one takes its place.
+                let _ = self.folder.remove(unfinished);
+            }
+        }
         let mut candidates = Vec::new();
         for name in names.iter().filter_map(|name| Name::parse(name)) {
             let file = match self.folder.open(&name.to_string()) {

@@ -9,7 +9,7 @@ const LEAST_BYTES: u64 = 32 * 1024;
 /// No record is longer than this, whatever the options say.
 const LONGEST_RECORD: u64 = 16 * 1024 * 1024;
 /// Segments are this long at most (or as long as one record), so that reading one takes little memory and time.
-const LONGEST_SEGMENT: u64 = 256 * 1024;
+pub(crate) const LONGEST_SEGMENT: u64 = 256 * 1024;
 /// A spool is made of this many segments when it is full, so that dropping the oldest one loses little.
 const SEGMENTS: u64 = 16;
 

@@ -5,21 +5,20 @@ use std::io;
 use crate::cursor::Cursor;
 use crate::disk::{File, write_all};
 use crate::frame::{self, Chain};
-use crate::opening::RESERVE;
 use crate::segment::{HEADER, Header, Name, Segment};
 use crate::{Coding, Error, Spool, Sync};
 
 /// The file of a new segment before it has its header and its name.
-const NEW: &str = "segment.new";
+pub(crate) const NEW: &str = "segment.new";
 
 /// The end of the newest segment.
 pub(crate) struct Writer {
     pub(crate) file: Box<dyn File>,
     /// The record before, if it was written by this owner.
     chain: Option<Chain>,
-    /// A number that is certain to be on disk. Fewer than `RESERVE` are given behind it, so that the next owner knows which
-    /// numbers nobody has seen, even if a power cut takes the records away. `None` until a first record is on disk.
-    anchor: Option<u64>,
+    /// Whether a record of this owner is certain to be on disk. Its number tells the next owner which numbers nobody has seen, even
+    /// if a power cut takes away those behind it.
+    anchored: bool,
     /// Whether the file's name is certain to be in the folder.
     named: bool,
     /// Whether something was written that is not certain to be on disk.
@@ -33,7 +32,7 @@ impl Writer {
         Self {
             file,
             chain: None,
-            anchor: None,
+            anchored: false,
             named: false,
             dirty: true,
             retired: false,
@@ -94,8 +93,7 @@ impl Spool {
     fn fitting(&self, at_seconds: u64, record: &[u8]) -> Option<(Vec<u8>, Chain)> {
         let segment = self.segments.back()?;
         let writer = self.writer.as_ref().filter(|writer| !writer.retired)?;
-        let anchor = writer.anchor.unwrap_or(self.next);
-        if segment.name.coding() != self.options.coding || self.next - anchor >= RESERVE {
+        if segment.name.coding() != self.options.coding {
             return None;
         }
         let numbers = (self.next, at_seconds);
@@ -163,7 +161,7 @@ impl Spool {
             self.undo(end, !full);
             return self.in_segment("append to", Err(source));
         }
-        if (writer.anchor.is_none() || self.options.sync == Sync::Always)
+        if (!writer.anchored || self.options.sync == Sync::Always)
             && let Err(error) = self.sync_records()
         {
             self.undo(end, true);
@@ -180,7 +178,7 @@ impl Spool {
             segment.left += 1;
         }
         if let Some(writer) = &mut self.writer {
-            writer.anchor.get_or_insert(sequence);
+            writer.anchored = true;
         }
         self.next = sequence + 1;
     }

@@ -2,9 +2,9 @@
 
 use spool::{Coding, Sync};
 
+use crate::simulated::Fault;
 use crate::story::{End, Story};
 
-const STEPS: u64 = 60;
 const KINDS: [(Coding, Sync); 4] = [
     (Coding::Bytes, Sync::Always),
     (Coding::Bytes, Sync::OnSegment),
@@ -13,60 +13,94 @@ const KINDS: [(Coding, Sync); 4] = [
 ];
 
 /// So many at least; `SPOOL_CRASHES` asks for more.
-pub fn wanted(default: u64) -> u64 {
+fn wanted(default: u64) -> u64 {
     std::env::var("SPOOL_CRASHES").map_or(default, |text| text.parse().unwrap())
 }
 
-/// How many operations a story takes if nothing goes wrong.
-fn length(seed: u64, (coding, sync): (Coding, Sync)) -> u64 {
-    let mut story = Story::new(seed, coding, sync);
-    story.open().unwrap();
-    story.live(STEPS);
-    story.disk.operations()
+struct Life {
+    seed: u64,
+    kind: (Coding, Sync),
+    hoards: bool,
+    steps: u64,
 }
 
-/// Returns the number of crashes.
-fn crash_everywhere(seed: u64, kind: (Coding, Sync)) -> u64 {
-    let ends = [End::Kill, End::Power(0), End::Power(50), End::Power(90)];
-    let length = length(seed, kind);
-    for at in 0..length {
-        for end in ends {
-            let mut story = Story::new(seed, kind.0, kind.1);
-            story.disk.fail(Some(crate::simulated::Fault::Crash { at }));
-            if story.open().is_ok() {
-                story.live(STEPS);
-            }
-            assert!(
-                story.disk.crashed(),
-                "{kind:?} {seed}: operation {at} never came"
-            );
-            story.go_down(end);
-            story.live(5);
-            story.go_down(End::Kill);
-        }
+impl Life {
+    fn begin(&self) -> Story {
+        let mut story = Story::new(self.seed, self.kind.0, self.kind.1);
+        story.hoards = self.hoards;
+        story
     }
-    length * ends.len() as u64
+
+    /// How many operations it takes if nothing goes wrong.
+    fn length(&self) -> u64 {
+        let mut healthy = self.begin();
+        healthy.open().unwrap();
+        healthy.live(self.steps);
+        healthy.disk.operations()
+    }
+
+    fn crash(&self, at: u64, end: End) {
+        let mut story = self.begin();
+        story.disk.fail(Some(Fault::Crash { at }));
+        if story.open().is_ok() {
+            story.live(self.steps);
+        }
+        assert!(story.disk.crashed(), "operation {at} never came");
+        story.go_down(end);
+        story.live(5);
+        story.go_down(End::Kill);
+    }
+}
+
+fn power(at: u64) -> End {
+    End::Power([0, 50, 90][usize::try_from(at % 3).unwrap()])
 }
 
 #[test]
 fn a_crash_in_any_operation_loses_nothing_and_repeats_nothing() {
-    let wanted = wanted(4_000);
+    let wanted = wanted(3_000);
     let (mut crashes, mut seed) = (0, 0);
     while crashes < wanted {
-        for kind in KINDS {
-            crashes += crash_everywhere(seed, kind);
+        let kind = KINDS[usize::try_from(seed % 4).unwrap()];
+        let (hoards, steps) = (false, 60);
+        let life = Life {
+            seed,
+            kind,
+            hoards,
+            steps,
+        };
+        for at in 0..life.length() {
+            life.crash(at, End::Kill);
+            life.crash(at, power(at));
+            crashes += 2;
         }
         seed += 1;
     }
-    println!(
-        "{crashes} crashes, in each operation of {} stories",
-        seed * 4
-    );
+    println!("{crashes} crashes, in each operation of {seed} lives");
+}
+
+#[test]
+fn a_crash_while_the_oldest_are_dropped_loses_no_others() {
+    let mut crashes = 0;
+    for (seed, kind) in [(77, KINDS[0]), (78, KINDS[3])] {
+        let (hoards, steps) = (true, 45);
+        let life = Life {
+            seed,
+            kind,
+            hoards,
+            steps,
+        };
+        for at in 0..life.length() {
+            life.crash(at, if at % 2 == 0 { End::Kill } else { power(at) });
+            crashes += 1;
+        }
+    }
+    println!("{crashes} crashes, in each operation of 2 lives that drop records");
 }
 
 #[test]
 fn one_crash_after_the_other_in_one_life() {
-    let wanted = wanted(2_000);
+    let wanted = wanted(1_000);
     let (mut crashes, mut seed) = (0, 1000);
     while crashes < wanted {
         let (coding, sync) = KINDS[usize::try_from(seed % 4).unwrap()];
@@ -74,8 +108,8 @@ fn one_crash_after_the_other_in_one_life() {
         story.open().unwrap();
         for round in 0..50 {
             let at = story.disk.operations() + (seed * 31 + round * 17) % 97;
-            story.disk.fail(Some(crate::simulated::Fault::Crash { at }));
-            story.live(STEPS);
+            story.disk.fail(Some(Fault::Crash { at }));
+            story.live(60);
             story.go_down(if round % 2 == 0 {
                 End::Kill
             } else {

@@ -24,7 +24,17 @@ fn written(coding: Coding) -> (Disk, BTreeMap<u64, Record>) {
     let mut number = 0_u64;
     while disk.names().len() < 3 || number.is_multiple_of(7) {
         number += 1;
-        let words = [number, number * number, 1 << (number % 60), 5, 0, 77, 1, 2];
+        let wild = |seed: u64| (number * seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let words = [
+            number,
+            1 << (number % 60),
+            wild(3),
+            wild(5),
+            wild(7),
+            0,
+            1,
+            2,
+        ];
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         spool.append(1_800_000_000 + number * 60, &bytes).unwrap();
         if number == 2 {

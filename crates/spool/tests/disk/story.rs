@@ -28,6 +28,8 @@ pub enum End {
 pub struct Story {
     pub disk: Disk,
     options: Options,
+    /// Appends large records and acknowledges none, so that the oldest are dropped.
+    pub hoards: bool,
     random: Random,
     spool: Option<Spool>,
     /// All records whose append returned a number.
@@ -42,6 +44,8 @@ pub struct Story {
     /// The largest number ever given.
     given: u64,
     clock: u64,
+    /// So many had been dropped for size when the machine went down last.
+    by_size: u64,
 }
 
 pub fn options(coding: Coding, sync: Sync) -> Options {
@@ -60,6 +64,7 @@ impl Story {
         Self {
             disk: Disk::new(seed),
             options: options(coding, sync),
+            hoards: false,
             random: Random::new(seed),
             spool: None,
             known: BTreeMap::new(),
@@ -69,6 +74,7 @@ impl Story {
             acknowledged_durably: 0,
             given: 0,
             clock: 1_800_000_000,
+            by_size: 0,
         }
     }
 
@@ -99,6 +105,12 @@ impl Story {
     }
 
     fn some_record(&mut self) -> Vec<u8> {
+        if self.hoards {
+            let length = 8 * (90 + self.random.below(90));
+            return (0..length)
+                .map(|_| self.random.next().to_le_bytes()[0])
+                .collect();
+        }
         let length = match (self.options.coding, self.random.below(12)) {
             (Coding::Words, 0) => 8 * self.random.below(60),
             (Coding::Words, _) => 72,
@@ -136,6 +148,9 @@ impl Story {
     }
 
     pub fn acknowledge(&mut self) -> Result<(), Error> {
+        if self.hoards {
+            return Ok(());
+        }
         let count = usize::try_from(self.random.below(12)).unwrap();
         let Some(last) = self.spool().peek(count)?.pop() else {
             return Ok(());
@@ -190,6 +205,15 @@ impl Story {
 
     /// The machine goes down, and the spool is opened again.
     pub fn go_down(&mut self, end: End) {
+        // Without a name that was synced, what was dropped may be back in part.
+        let dropped = self
+            .spool
+            .as_ref()
+            .map_or(0, |spool| spool.dropped().by_size)
+            - self.by_size;
+        if let Some(last) = usize::try_from(dropped).unwrap().checked_sub(1) {
+            self.asked = self.asked.max(*self.known.keys().nth(last).unwrap());
+        }
         self.spool = None;
         match end {
             End::Kill => self.disk.restart(),
@@ -198,10 +222,12 @@ impl Story {
         self.open().unwrap();
         let found = self.all().unwrap();
         self.compare(&found, end);
+        assert!(self.disk.bytes() <= self.options.max_bytes);
         let (claimed, readable) = (self.spool().len(), found.len() as u64);
         // A power cut makes holes in what was not synced; what was in them counts until reading comes there.
         let holes = self.options.sync == Sync::OnSegment && claimed > readable;
         assert!(claimed == readable || holes, "{claimed}, not {readable}");
+        self.by_size = self.spool().dropped().by_size;
         // From here on, what was found is what there is.
         self.known = found
             .into_iter()
@@ -239,20 +265,25 @@ impl Story {
                 ),
             }
         }
+        let by_size = self.spool().dropped().by_size;
+        let first = found.first().map_or(u64::MAX, |record| record.sequence);
         let kept = |known: &&Known| end == End::Kill || known.durable;
         for known in self.known.values().filter(kept) {
             let sequence = known.record.sequence;
             let there = found
                 .binary_search_by_key(&sequence, |record| record.sequence)
                 .is_ok();
-            assert!(there || sequence <= self.asked, "{sequence} is lost");
+            let dropped = by_size > 0 && sequence < first;
+            assert!(
+                there || dropped || sequence <= self.asked,
+                "{sequence} is lost"
+            );
         }
         let gone = if end == End::Kill {
             self.acknowledged
         } else {
             self.acknowledged_durably
         };
-        let first = found.first().map_or(u64::MAX, |record| record.sequence);
         assert!(
             first > gone,
             "{first} is back, though {gone} was acknowledged"

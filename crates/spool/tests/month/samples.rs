@@ -1,7 +1,7 @@
 //! Samples of a host that lives: percents that wander, traffic that comes in waves, a timer that is a second late at times.
 
 /// A sample a minute for thirty days: its time, and a row of nine words.
-pub fn month(seed: u64) -> impl Iterator<Item = (u64, Vec<u8>)> {
+pub(crate) fn month(seed: u64) -> impl Iterator<Item = (u64, Vec<u8>)> {
     let mut random = Random(seed | 1);
     let mut percents = [1_250_u64, 4_300, 6_120];
     let (mut received, mut sent) = (81_234_567_890_u64, 9_876_543_210_u64);
