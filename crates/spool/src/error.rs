@@ -86,9 +86,12 @@ impl Error {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.is_locked()
-            || self
-                .kind()
-                .is_some_and(|kind| kind != io::ErrorKind::PermissionDenied)
+            || self.kind().is_some_and(|kind| {
+                !matches!(
+                    kind,
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+                )
+            })
     }
 
     fn kind(&self) -> Option<io::ErrorKind> {

@@ -58,7 +58,7 @@ fn power(at: u64) -> End {
 
 #[test]
 fn a_crash_in_any_operation_loses_nothing_and_repeats_nothing() {
-    let wanted = wanted(3_000);
+    let wanted = wanted(2_000);
     let (mut crashes, mut seed) = (0, 0);
     while crashes < wanted {
         let kind = KINDS[usize::try_from(seed % 4).unwrap()];
@@ -90,12 +90,12 @@ fn a_crash_while_the_oldest_are_dropped_loses_no_others() {
             hoards,
             steps,
         };
-        for at in 0..life.length() {
-            life.crash(at, if at % 2 == 0 { End::Kill } else { power(at) });
+        for at in (0..life.length()).step_by(2) {
+            life.crash(at, if at % 4 == 0 { End::Kill } else { power(at) });
             crashes += 1;
         }
     }
-    println!("{crashes} crashes, in each operation of 2 lives that drop records");
+    println!("{crashes} crashes, in every second operation of 2 lives that drop records");
 }
 
 #[test]
