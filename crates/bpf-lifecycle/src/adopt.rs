@@ -34,10 +34,11 @@ impl<'a> Role<'a> {
         })
     }
 
-    /// The terms that count: those of the listing, if it is what the listing means.
+    /// The terms that count: those of the listing, if it is what the listing means, and that is
+    /// no replay.
     pub(crate) fn terms(&self) -> &'a Assigned {
         self.wanted
-            .filter(|_| self.is_wanted_issue())
+            .filter(|wanted| self.is_wanted_issue() && !wanted.is_older_than(self.loaded()))
             .unwrap_or(self.loaded())
     }
 
@@ -81,12 +82,14 @@ pub(crate) fn roles<'a>(running: &'a [Running], listed: &Listed<'a>) -> Vec<Role
 impl Draft<'_> {
     /// Takes over what runs into the memory, and ends what is remembered of what does not.
     pub(crate) fn adopt(&mut self) {
-        self.settle_breaches();
         for role in self.roles.clone() {
-            if role.keeps {
+            // What is still being loaded may fail: its time begins when it runs.
+            if role.keeps && role.running.state != State::Busy {
                 self.adopt_one(role);
             }
         }
+        // Last, so that nothing is good to return to whose breach only ends here.
+        self.settle_breaches();
     }
 
     fn adopt_one(&mut self, role: Role<'_>) {

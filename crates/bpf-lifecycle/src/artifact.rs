@@ -114,7 +114,8 @@ pub struct Running {
 pub enum State {
     /// Loaded and attached, whole.
     Running,
-    /// Being loaded, changed or unloaded right now: it gets no step and keeps its place.
+    /// Being loaded, changed or unloaded right now: it gets no step and keeps its place. What is
+    /// being started stands among the running too, as what it will be, or it is started twice.
     Busy,
     /// A part of it is missing, such as a link somebody detached. It is stopped and started anew.
     Damaged,

@@ -1,6 +1,6 @@
 //! What a program was measured to do, and how much of it is allowed.
 
-use crate::{ArtifactId, Threshold};
+use crate::{ArtifactId, Digest, Threshold};
 
 /// What was measured of one program; what the kernel does not give is `None` and never a breach.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +25,8 @@ pub struct Figures {
 pub struct Measured {
     /// Whose they are.
     pub id: ArtifactId,
+    /// Of which bytes of it: figures of a version that was replaced say nothing about the new one.
+    pub digest: Digest,
     /// What they are.
     pub figures: Figures,
 }

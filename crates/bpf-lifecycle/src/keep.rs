@@ -160,6 +160,7 @@ impl Draft<'_> {
         };
         if retry.at > self.at.now.boottime_seconds {
             self.hold(role.id(), Hold::BackingOff { until: retry.at });
+            self.stop_if_over(role, role.loaded());
             return;
         }
         let undo = self.undo(role.id(), &breach, retry.failures);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::Draft;
 use crate::program::Program;
-use crate::{ArtifactId, Assigned, Hold, Listing};
+use crate::{ArtifactId, Assigned, Held, Hold, Listing};
 
 /// The listing, in order.
 pub(crate) struct Listed<'a> {
@@ -112,27 +112,27 @@ impl Draft<'_> {
         }
     }
 
-    /// Lets those go that are missing, unless too many went at once.
+    /// Lets those go that are missing, unless too many went at once. The brake then holds until
+    /// nobody is missing any more, so that the rest of a crowd does not pass as a few.
     fn let_go(&mut self) {
         let brake = self.at.settings.brake;
         let confirmed = std::mem::take(&mut self.memory.shrink_confirmed);
-        let assigned = |program: &&mut Program| !program.unassigned;
-        let of = self.memory.programs.values_mut().filter(assigned).count();
-        let missing = self
+        let assigned = self
             .memory
             .programs
-            .values_mut()
-            .filter(assigned)
-            .filter(|program| program.absent > 0)
-            .count();
+            .values()
+            .filter(|program| !program.unassigned);
+        let of = assigned.clone().count();
+        let missing = assigned.filter(|program| program.absent > 0).count();
         let percent = usize::try_from(brake.percent).unwrap_or(usize::MAX);
-        let shrunk =
+        let too_many =
             missing > brake.few && missing.saturating_mul(100) > of.saturating_mul(percent);
+        self.memory.braking = missing > 0 && (too_many || self.memory.braking);
         for (id, program) in &mut self.memory.programs {
             if program.absent == 0 || program.unassigned {
                 continue;
             }
-            if !shrunk || confirmed || program.absent > brake.listings {
+            if !self.memory.braking || confirmed || program.absent > brake.listings {
                 program.unassigned = true;
                 program.ended.clear();
                 continue;
@@ -143,10 +143,8 @@ impl Draft<'_> {
                 answers: program.absent,
                 needed: brake.listings.saturating_add(1),
             };
-            self.held.push(crate::Held {
-                id: id.clone(),
-                why,
-            });
+            let id = id.clone();
+            self.held.push(Held { id, why });
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct Memory {
     pub(crate) signals: Vec<Signal>,
     /// The newest request ids.
     pub(crate) requests: VecDeque<String>,
+    /// A listing that shrank too much is not believed yet.
+    pub(crate) braking: bool,
     pub(crate) shrink_confirmed: bool,
     pub(crate) history: History,
 }

@@ -8,7 +8,7 @@ use crate::plan::Draft;
 use crate::program::{Breach, Program, Stage, Window};
 use crate::retry::Retry;
 use crate::signal::Signal;
-use crate::{ArtifactId, Counting, Figures, Now, Settings, State, Status, Threshold};
+use crate::{ArtifactId, Counting, Digest, Figures, Now, Settings, State, Status, Threshold};
 
 impl Window {
     pub(crate) fn opened(figures: &Figures, now: &Now) -> Self {
@@ -23,15 +23,16 @@ impl Window {
 impl Draft<'_> {
     /// Looks at the figures of all that run.
     pub(crate) fn watch(&mut self) {
-        let figures: BTreeMap<&ArtifactId, &Figures> = self
+        let figures: BTreeMap<(&ArtifactId, Digest), &Figures> = self
             .at
             .measured
             .iter()
-            .map(|measured| (&measured.id, &measured.figures))
+            .map(|measured| ((&measured.id, measured.digest), &measured.figures))
             .collect();
         for role in self.roles.clone() {
             let watched = role.keeps && role.running.state == State::Running;
-            if let Some(figures) = figures.get(role.id()).filter(|_| watched) {
+            let whose = (role.id(), role.loaded().digest);
+            if let Some(figures) = figures.get(&whose).filter(|_| watched) {
                 self.check(role, figures);
             }
         }

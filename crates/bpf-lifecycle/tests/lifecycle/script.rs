@@ -5,7 +5,7 @@ use bpf_lifecycle::{
     OnExit, ReturnTo, Signal, State, Step, Undo,
 };
 
-use crate::world::{Ask, World, digest, entry, id};
+use crate::world::{Ask, START_OF_WALL, World, digest, entry, id};
 
 /// Commands that only prepare what the next one meets.
 const PREPARE: &[&str] = &[
@@ -20,7 +20,7 @@ const PREPARE: &[&str] = &[
 
 /// Runs a script. Each line is a command, `=>`, the steps taken until there are no more; behind
 /// `|` what is held by the last plan; behind `!` the events. A line without `=>` expects nothing.
-pub fn check(script: &str) {
+pub(crate) fn check(script: &str) {
     let mut world = World::new();
     let mut ask = Ask::Absent;
     for line in script.lines().map(str::trim) {
@@ -105,6 +105,7 @@ fn set(world: &mut World, assignment: &str) {
     let settings = &mut world.settings;
     match key {
         "max" => settings.max_programs = value.parse().unwrap(),
+        "percent" => settings.brake.percent = value.parse().unwrap(),
         "delay" => settings.rollback_delay_seconds = value.parse().unwrap(),
         "counting" => {
             assert_eq!(value, "cumulative");
@@ -140,7 +141,8 @@ fn parsed(word: &str) -> Assigned {
             "serial" => entry.serial = Some(value.parse().unwrap()),
             "ttl" => entry.ttl_seconds = value.parse().unwrap(),
             "end" => {
-                entry.not_after = Some(crate::world::START_OF_WALL + value.parse::<i64>().unwrap())
+                let end: i64 = value.parse().unwrap();
+                entry.not_after = Some(START_OF_WALL + end);
             }
             "params" => entry.parameters_digest = digest(value.parse().unwrap()),
             "prio" => entry.priority = value.parse().unwrap(),
@@ -153,9 +155,10 @@ fn parsed(word: &str) -> Assigned {
     entry
 }
 
-/// `id:errors=1,cpu=2.5,…`
+/// `id[@digest]:errors=1,cpu=2.5,…`
 fn measured(word: &str) -> Measured {
-    let (name, values) = word.split_once(':').unwrap();
+    let (head, values) = word.split_once(':').unwrap();
+    let of = parsed(head);
     let mut figures = Figures::default();
     for value in values.split(',').filter(|value| !value.is_empty()) {
         let (key, value) = value.split_once('=').unwrap();
@@ -170,7 +173,8 @@ fn measured(word: &str) -> Measured {
         }
     }
     Measured {
-        id: id(name),
+        id: of.id,
+        digest: of.digest,
         figures,
     }
 }

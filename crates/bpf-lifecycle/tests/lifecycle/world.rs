@@ -8,35 +8,35 @@ use bpf_lifecycle::{
     Step, Undo, plan,
 };
 
-pub const START_OF_WALL: i64 = 1_800_000_000;
+pub(crate) const START_OF_WALL: i64 = 1_800_000_000;
 
 /// Which listing the next plan sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Ask {
+pub(crate) enum Ask {
     Fresh,
     Kept,
     Absent,
 }
 
-pub struct World {
-    pub now: Now,
-    pub boots: u8,
-    pub listed: Vec<Assigned>,
-    pub running: Vec<Running>,
-    pub measured: Vec<Measured>,
-    pub memory: Memory,
-    pub settings: Settings,
+pub(crate) struct World {
+    pub(crate) now: Now,
+    pub(crate) boots: u8,
+    pub(crate) listed: Vec<Assigned>,
+    pub(crate) running: Vec<Running>,
+    pub(crate) measured: Vec<Measured>,
+    pub(crate) memory: Memory,
+    pub(crate) settings: Settings,
     /// Digests that fail to load, and whether it is the verifier.
-    pub failing: Vec<(Digest, bool)>,
+    pub(crate) failing: Vec<(Digest, bool)>,
     /// Programs that cannot be unloaded or changed.
-    pub stuck: BTreeSet<ArtifactId>,
-    /// Whether outcomes are lost, as in a crash after the steps.
-    pub forgets_to_note: bool,
-    pub events: Vec<Event>,
+    pub(crate) stuck: BTreeSet<ArtifactId>,
+    /// Whether what was done is not noted, as in a crash after the steps.
+    pub(crate) forgets_to_note: bool,
+    pub(crate) events: Vec<Event>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             now: Now {
                 boot: boot(0),
@@ -60,13 +60,13 @@ impl World {
     }
 
     /// Both clocks go on.
-    pub fn wait(&mut self, seconds: i64) {
+    pub(crate) fn wait(&mut self, seconds: i64) {
         self.now.boottime_seconds += seconds;
         self.now.wall_seconds += seconds;
     }
 
     /// The host goes down and comes back with nothing in its kernel.
-    pub fn reboot(&mut self, wall_seconds_later: i64) {
+    pub(crate) fn reboot(&mut self, wall_seconds_later: i64) {
         self.boots += 1;
         self.now = Now {
             boot: boot(self.boots),
@@ -77,7 +77,7 @@ impl World {
         self.measured.clear();
     }
 
-    pub fn plan(&self, ask: Ask) -> Plan {
+    pub(crate) fn plan(&self, ask: Ask) -> Plan {
         let situation = Situation {
             listing: match ask {
                 Ask::Fresh => Listing::Fresh(&self.listed),
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Plans and takes the steps, until there are no more; returns them and what is held.
-    pub fn settle(&mut self, ask: Ask) -> (Vec<Step>, Vec<Held>) {
+    pub(crate) fn settle(&mut self, ask: Ask) -> (Vec<Step>, Vec<Held>) {
         let mut taken = Vec::new();
         let mut ask = ask;
         for _ in 0..12 {
@@ -118,16 +118,16 @@ impl World {
     }
 
     /// Takes one step and notes how it went; says whether it worked.
-    pub fn take(&mut self, step: &Step) -> bool {
+    pub(crate) fn take(&mut self, step: &Step) -> bool {
         let outcome = self.execute(step);
-        if !self.forgets_to_note {
+        if !self.forgets_to_note || outcome != Outcome::Done {
             let events = self.memory.note(step, &outcome, &self.settings, &self.now);
             self.events.extend(events);
         }
         outcome == Outcome::Done
     }
 
-    pub fn execute(&mut self, step: &Step) -> Outcome {
+    pub(crate) fn execute(&mut self, step: &Step) -> Outcome {
         match &step.action {
             Action::Start {
                 new,
@@ -203,21 +203,21 @@ fn failed(by_verifier: bool) -> Outcome {
     })
 }
 
-pub fn boot(number: u8) -> BootId {
+pub(crate) fn boot(number: u8) -> BootId {
     format!("{number:032x}").parse().unwrap()
 }
 
-pub fn id(text: &str) -> ArtifactId {
+pub(crate) fn id(text: &str) -> ArtifactId {
     text.parse().unwrap()
 }
 
 /// Digests with a face: all bytes the same.
-pub fn digest(number: u8) -> Digest {
+pub(crate) fn digest(number: u8) -> Digest {
     Digest([number; 32])
 }
 
 /// An entry with the digest 1 and an hour to live.
-pub fn entry(name: &str) -> Assigned {
+pub(crate) fn entry(name: &str) -> Assigned {
     Assigned {
         id: id(name),
         name: name.to_owned(),

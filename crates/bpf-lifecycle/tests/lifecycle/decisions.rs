@@ -1,17 +1,9 @@
 //! What is decided: one short script for each behaviour.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a failing test is meant to stop"
-)]
+use bpf_lifecycle::{State, Why};
 
-mod script;
-mod world;
-
-use script::check;
+use crate::script::check;
+use crate::world::{Ask, World, digest, entry};
 
 #[test]
 fn assigned_programs_start_and_stay() {
@@ -410,6 +402,83 @@ fn a_listing_that_shrinks_too_much_is_believed_after_three_more() {
 }
 
 #[test]
+fn a_few_may_always_go_at_once() {
+    check(
+        "list a b c d => start a@1, start b@1, start c@1, start d@1
+         list a => stop b@1 unassigned, stop c@1 unassigned, stop d@1 unassigned",
+    );
+}
+
+#[test]
+fn artifacts_that_come_back_under_other_ids_are_not_missing() {
+    check(
+        "set percent=10
+         list a1:name=a b1:name=b c1:name=c d1:name=d => start a1@1, start b1@1, start c1@1, start d1@1
+         fail x@2
+         list a2@2:name=a b2@3:name=b c2@4:name=c d2@5:name=d => replace a1 by a2@2, replace b1 by b2@3, replace c1 by c2@4, replace d1 by d2@5 | a2 backing-off
+         again => | a2 backing-off",
+    );
+}
+
+#[test]
+fn a_replay_lends_no_terms() {
+    check(
+        "set max=1
+         list a:serial=5 => start a@1
+         list a:serial=4,protected b@2:prio=1 => start b@2 evicting a | a full",
+    );
+}
+
+#[test]
+fn a_load_that_works_wipes_out_the_failures_before() {
+    check(
+        "fail a
+         list a => start a@1 | a backing-off
+         mend
+         wait 30 => start a@1
+         fail a
+         lose a => start a@1 | a backing-off
+         wait 30 => start a@1 | a backing-off",
+    );
+}
+
+#[test]
+fn of_two_that_a_crash_left_the_wanted_and_whole_one_stays() {
+    for (damaged, stopped) in [(false, 1), (true, 2)] {
+        let mut world = World::new();
+        world.listed = vec![entry("a")];
+        world.settle(Ask::Fresh);
+        let mut wanted = world.running[0].clone();
+        wanted.loaded.digest = digest(2);
+        wanted.loaded_at -= 1;
+        if damaged {
+            wanted.state = State::Damaged;
+        }
+        world.listed = vec![wanted.loaded.clone()];
+        world.running.push(wanted);
+        let steps = world.plan(Ask::Fresh).steps;
+        let got: Vec<_> = steps.iter().map(|step| (step.digest, step.why)).collect();
+        assert_eq!(got, [(digest(stopped), Why::Superseded)]);
+        world.settle(Ask::Fresh);
+        assert_eq!(world.running.len(), 1);
+        assert_eq!(world.running[0].loaded.digest, digest(2));
+    }
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let mut world = World::new();
+    let mut sizes = Vec::new();
+    for number in 0..200 {
+        world.listed = vec![entry(&format!("artifact{number:03}"))];
+        world.settle(Ask::Fresh);
+        world.wait(30);
+        sizes.push(format!("{:?}", world.memory).len());
+    }
+    assert!(sizes[199] < sizes[9] + 100, "{} {}", sizes[9], sizes[199]);
+}
+
+#[test]
 fn a_confirmation_is_for_one_plan_only() {
     check(
         "list a b c d e => start a@1, start b@1, start c@1, start d@1, start e@1
@@ -438,6 +507,22 @@ fn a_busy_program_gets_no_step_and_keeps_its_place() {
          ask a operator r1 => | b full
          rest a => undo a@1, start b@2 ! a initiated manual r1, a in_progress manual r1, a completed manual r1",
     );
+}
+
+#[test]
+fn what_is_being_started_is_not_started_twice_and_its_time_has_not_begun() {
+    let mut world = World::new();
+    world.listed = vec![entry("a")];
+    let plan = world.plan(Ask::Fresh);
+    world.memory = plan.memory;
+    world.execute(&plan.steps[0]);
+    world.running[0].state = State::Busy;
+    world.wait(100);
+    let (steps, held) = world.settle(Ask::Fresh);
+    assert!(steps.is_empty() && held.is_empty(), "{steps:?} {held:?}");
+    world.running.clear(); // it failed after a long time
+    world.settle(Ask::Fresh);
+    assert_eq!(world.running[0].deadline.seconds_left(&world.now), 3_600);
 }
 
 #[test]
