@@ -8,7 +8,9 @@ use crate::plan::Draft;
 use crate::program::{Breach, Program, Stage, Window};
 use crate::retry::Retry;
 use crate::signal::Signal;
-use crate::{ArtifactId, Counting, Digest, Figures, Now, Settings, State, Status, Threshold};
+use crate::{
+    ArtifactId, Counting, Digest, Figures, Limits, Now, Settings, State, Status, Threshold,
+};
 
 impl Window {
     pub(crate) fn opened(figures: &Figures, now: &Now) -> Self {
@@ -43,10 +45,12 @@ impl Draft<'_> {
         let Some(program) = self.memory.programs.get_mut(role.id()) else {
             return;
         };
-        if !program.is_check_due(figures, settings, now) {
+        let limits = settings.limits.with(&role.terms().limits);
+        let refused = limits.verifier_failure && figures.verifier_failed;
+        if !program.is_check_due(refused, settings, now) {
             return;
         }
-        let exceeded = program.exceeded(role, figures, settings, now);
+        let exceeded = program.exceeded(&limits, figures, settings, now);
         program.window = Some(Window::opened(figures, now));
         match (program.breach.take(), exceeded) {
             (None, None) => {}
@@ -59,8 +63,7 @@ impl Draft<'_> {
                     ..Breach::of(role)
                 };
                 let delay = settings.rollback_delay_seconds;
-                let at_once = delay == 0 || threshold == Threshold::VerifierFailure;
-                self.begin(role.id(), breach, if at_once { 0 } else { delay });
+                self.begin(role.id(), breach, if refused { 0 } else { delay });
             }
             (Some(breach), None) => self.tell(role.id(), &breach, Status::Cancelled),
             (Some(breach), Some(_)) => self.act(role.id(), breach),
@@ -158,26 +161,26 @@ impl Breach {
 }
 
 impl Program {
-    fn is_check_due(&self, figures: &Figures, settings: &Settings, now: &Now) -> bool {
+    /// A refusal of the verifier waits neither for the interval nor for the delay.
+    fn is_check_due(&self, refused: bool, settings: &Settings, now: &Now) -> bool {
         match self.breach.as_ref().map(|breach| breach.stage) {
             Some(Stage::Acting(_)) => false,
-            Some(Stage::Waiting { until }) => now.boottime_seconds >= until,
+            Some(Stage::Waiting { until }) => refused || now.boottime_seconds >= until,
             None => {
                 let interval = settings.check_interval_seconds.max(1);
                 let open = self.window.map(|window| elapsed(window, now));
-                figures.verifier_failed || open.is_none_or(|seconds| seconds >= interval)
+                refused || open.is_none_or(|seconds| seconds >= interval)
             }
         }
     }
 
     fn exceeded(
         &self,
-        role: Role<'_>,
+        limits: &Limits,
         figures: &Figures,
         settings: &Settings,
         now: &Now,
     ) -> Option<(Threshold, String)> {
-        let limits = settings.limits.with(&role.terms().limits);
         let interval_seconds = settings.check_interval_seconds.max(1);
         let count = |total: Option<u64>, base: fn(&Window) -> Option<u64>| match settings.counting {
             Counting::Cumulative => total.map(|number| Count {

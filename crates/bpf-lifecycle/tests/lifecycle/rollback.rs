@@ -85,6 +85,22 @@ fn a_refusal_of_the_verifier_waits_for_nothing() {
 }
 
 #[test]
+fn a_refusal_waits_for_nothing_even_if_another_limit_is_named() {
+    check(
+        "list a => start a@1
+         measure a:cpu=81,verifier=failed
+         wait 1 => undo a@1 | a rolled-back ! a initiated high_cpu max_cpu_percent 81, a in_progress high_cpu max_cpu_percent 81, a completed high_cpu max_cpu_percent 81",
+    );
+    check(
+        "list a => start a@1
+         measure a:cpu=81
+         wait 30 => ! a initiated high_cpu max_cpu_percent 81
+         measure a:verifier=failed
+         wait 1 => undo a@1 | a rolled-back ! a in_progress high_cpu max_cpu_percent 81, a completed high_cpu max_cpu_percent 81",
+    );
+}
+
+#[test]
 fn figures_of_the_version_before_say_nothing_about_the_new_one() {
     check(
         "list a => start a@1
@@ -358,5 +374,16 @@ fn a_reboot_in_the_delay_cancels_and_one_in_the_undo_completes() {
          ask a operator r1 => undo a@1 | a backing-off ! a initiated manual r1, a in_progress manual r1, a failed manual r1
          mend
          reboot 60 => | a rolled-back ! a completed manual r1",
+    );
+}
+
+#[test]
+fn a_refusal_that_does_not_count_brings_no_check_forward() {
+    check(
+        "set verifier=false
+         list a => start a@1
+         measure a:errors=9,verifier=failed
+         wait 1
+         wait 29",
     );
 }
