@@ -51,8 +51,12 @@ impl Assigned {
         self.digest == digest && self.serial <= serial
     }
 
-    /// Whether this is a replay of something older than `other`.
+    /// Whether this is a replay of something older than `other`. Of one digest, an entry without
+    /// a serial is older than any with one: it lost its manifest.
     pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        if self.digest == other.digest && self.id == other.id {
+            return self.serial < other.serial;
+        }
         matches!((self.serial, other.serial), (Some(own), Some(other)) if own < other)
     }
 }

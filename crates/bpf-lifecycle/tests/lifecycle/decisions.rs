@@ -421,6 +421,17 @@ fn artifacts_that_come_back_under_other_ids_are_not_missing() {
 }
 
 #[test]
+fn an_entry_that_lost_its_serial_changes_nothing() {
+    check(
+        "list a => start a@1
+         wait 3600 => stop a@1 expired | a expired
+         list a:serial=1 => start a@1
+         list a:params=2 => | a older
+         wait 3600 => stop a@1 expired | a expired",
+    );
+}
+
+#[test]
 fn a_replay_lends_no_terms() {
     check(
         "set max=1

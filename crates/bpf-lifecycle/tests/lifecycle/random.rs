@@ -386,10 +386,7 @@ impl Play {
         let running = self.world.running.iter().find(meant).expect("it runs");
         let own = &running.loaded;
         let listed = self.world.listed.iter().find(|entry| {
-            let replay = entry
-                .serial
-                .zip(own.serial)
-                .is_some_and(|(new, old)| new < old);
+            let replay = entry.serial < own.serial;
             self.ask != Ask::Absent && entry.id == *id && entry.digest == own.digest && !replay
         });
         running.loaded.protected && listed.is_none_or(|entry| entry.protected)
