@@ -1,6 +1,6 @@
 //! A folder of this host, held by one owner: private, locked, and without following links.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -65,6 +65,41 @@ impl Host {
     }
 }
 
+/// The folder as somebody sees it who does not own it: nothing is created, changed or locked.
+pub(crate) struct Reader(OwnedFd);
+
+impl Reader {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(retry_on_intr(|| open(path, flags, Mode::empty()))?))
+    }
+
+    /// The names of all that is in the folder.
+    pub(crate) fn list(&mut self) -> io::Result<Vec<String>> {
+        list(&self.0)
+    }
+
+    /// The content of a regular file of at most `most` bytes; anything else is as good as not there.
+    pub(crate) fn read(&mut self, name: &str, most: u64) -> io::Result<Vec<u8>> {
+        let flags = OFlags::RDONLY | CAREFUL;
+        let file = careful(retry_on_intr(|| {
+            openat(&self.0, name, flags, Mode::empty())
+        }))?;
+        if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::RegularFile {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let mut bytes = Vec::new();
+        let limit = most.saturating_add(1);
+        std::fs::File::from(file)
+            .take(limit)
+            .read_to_end(&mut bytes)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+            return Err(io::Error::other("larger than the spool may be"));
+        }
+        Ok(bytes)
+    }
+}
+
 /// Of new files: for the owner alone.
 fn mode() -> Mode {
     Mode::RUSR | Mode::WUSR
@@ -72,29 +107,14 @@ fn mode() -> Mode {
 
 impl Folder for Host {
     fn list(&mut self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in Dir::read_from(&self.folder)? {
-            if names.len() == MOST_NAMES {
-                return Err(io::Error::other("too many files for a spool"));
-            }
-            if let Ok(name) = entry?.file_name().to_str() {
-                names.push(name.to_owned());
-            }
-        }
-        Ok(names)
+        list(&self.folder)
     }
 
     fn open(&mut self, name: &str) -> io::Result<Box<dyn File>> {
-        let opened =
-            retry_on_intr(|| openat(&self.folder, name, OFlags::RDWR | CAREFUL, Mode::empty()));
-        match opened {
-            Ok(file) => regular(file),
-            // Links, sockets, folders, devices without a driver.
-            Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NODEV) => {
-                Err(io::ErrorKind::NotFound.into())
-            }
-            Err(errno) => Err(errno.into()),
-        }
+        let flags = OFlags::RDWR | CAREFUL;
+        regular(careful(retry_on_intr(|| {
+            openat(&self.folder, name, flags, Mode::empty())
+        }))?)
     }
 
     fn create(&mut self, name: &str) -> io::Result<Box<dyn File>> {
@@ -117,6 +137,27 @@ impl Folder for Host {
     fn sync(&mut self) -> io::Result<()> {
         Ok(retry_on_intr(|| rustix::fs::fsync(&self.folder))?)
     }
+}
+
+fn list(folder: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        if names.len() == MOST_NAMES {
+            return Err(io::Error::other("too many files for a spool"));
+        }
+        if let Ok(name) = entry?.file_name().to_str() {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Links, sockets, folders and devices without a driver are as good as not there.
+fn careful(opened: rustix::io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    opened.map_err(|errno| match errno {
+        Errno::LOOP | Errno::NXIO | Errno::ISDIR | Errno::NODEV => io::ErrorKind::NotFound.into(),
+        other => other.into(),
+    })
 }
 
 fn regular(file: OwnedFd) -> io::Result<Box<dyn File>> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod checksum;
+mod copy;
 mod cursor;
 pub mod disk;
 mod error;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 
+use crate::copy::Copy;
 use crate::cursor::{Cursor, Found, SHORTEST};
 use crate::disk::{File, Folder, read_part};
 use crate::host::Host;
@@ -60,6 +61,19 @@ impl Spool {
     pub fn open(path: &Path, options: Options) -> Result<Self, Error> {
         options.check()?;
         Self::open_on(Box::new(Host::open(path)?), path, options)
+    }
+
+    /// Opens a copy of the spool in a folder, in memory, while its owner goes on: for an export, say. What is done with it changes
+    /// nothing on disk. An append that is under way may be seen or not; records are whole.
+    ///
+    /// # Errors
+    /// There is no such folder, or it cannot be read; another version wrote it; the options make no sense. Files that are larger
+    /// than `max_bytes` in all are refused.
+    pub fn open_copy(path: &Path, options: Options) -> Result<Self, Error> {
+        options.check()?;
+        // A segment that was just begun counts to the limit only when the oldest one has gone.
+        let most = options.max_bytes.saturating_add(LONGEST_FILE);
+        Self::open_on(Box::new(Copy::of(path, most)?), path, options)
     }
 
     /// Opens the spool in a folder of any kind. The path is for errors alone, and there is no lock.

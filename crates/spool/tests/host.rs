@@ -202,3 +202,46 @@ fn a_spool_can_be_given_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Spool>();
 }
+
+#[test]
+fn a_copy_shows_the_queue_of_a_running_owner_and_changes_nothing() {
+    let place = Place::new("copy");
+    let mut owner = open(&place.spool());
+    let first = owner.append(1, b"acknowledged").unwrap();
+    owner.append(2, b"waits").unwrap();
+    owner.acknowledge(first).unwrap();
+    let content = || -> Vec<(PathBuf, Vec<u8>)> {
+        let files = files(&place.spool()).into_iter();
+        files
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect()
+    };
+    let before = content();
+    let mut copy = Spool::open_copy(&place.spool(), Options::default()).unwrap();
+    let shown: Vec<Vec<u8>> = copy
+        .iter()
+        .unwrap()
+        .map(|record| record.unwrap().bytes)
+        .collect();
+    assert_eq!(shown, [b"waits".to_vec()]);
+    // Whatever is done to the copy stays in it.
+    copy.append(3, b"only in the copy").unwrap();
+    copy.acknowledge(u64::MAX).unwrap();
+    copy.sync().unwrap();
+    assert_eq!(content(), before);
+    assert_eq!(owner.len(), 1);
+}
+
+#[test]
+fn a_copy_of_what_is_not_there_or_too_large_is_refused() {
+    let place = Place::new("no-copy");
+    let nowhere = Spool::open_copy(&place.spool(), Options::default()).unwrap_err();
+    assert!(nowhere.to_string().starts_with("read "), "{nowhere}");
+    assert!(!place.spool().exists(), "looking creates nothing");
+    drop(open(&place.spool()));
+    let large =
+        std::fs::File::create(place.spool().join("0000000000000009-00000001.bytes")).unwrap();
+    large.set_len(1 << 30).unwrap();
+    let refused = Spool::open_copy(&place.spool(), Options::default()).unwrap_err();
+    assert!(refused.to_string().contains("larger"), "{refused}");
+}
