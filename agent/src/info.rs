@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use sysinfo_linux::{Disk, DiskKind, Host, Network};
 
 use crate::cli::Config;
-use crate::snapshot::{Place, virtualization};
+use crate::place::{Place, virtualization};
 use crate::table::{aligned, printable};
 
 /// Between the two readings of the CPU counters.
@@ -94,7 +94,7 @@ impl Reading<'_> {
     }
 
     fn identity(&mut self, config: &Config) -> Section {
-        let hostname = config.identity.hostname.clone().or_else(|| {
+        let hostname = config.hostname.clone().or_else(|| {
             self.need(|host| host.hostname())
                 .map(|hostname| hostname.name)
         });
@@ -241,7 +241,7 @@ impl Reading<'_> {
     }
 
     fn addresses(&mut self, place: &Place, config: &Config) -> Section {
-        let local = place.local_addresses(&config.addresses.ignore_interfaces);
+        let local = place.local_addresses(&config.ignore_interfaces);
         self.problems
             .extend(local.problems.iter().map(ToString::to_string));
         let reported = ipdiscover::reportable(&local.addresses);

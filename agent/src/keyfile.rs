@@ -1,31 +1,19 @@
-//! Files with secrets: the API key, the token for the HTTP server, certificates.
+//! Small files that are read whole, and the token for the HTTP server, which stands in one.
 
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
-use sigma_client::ApiKey;
 
 /// No secret is longer; a longer file is some other file.
 const MAX_BYTES: u64 = 4096;
 
-/// No file of certificates is longer.
-const MAX_PEM: u64 = 1 << 20;
-
 /// Opening a pipe must not wait for its other end.
 #[expect(clippy::cast_possible_wrap, reason = "the flag is a small number")]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
-
-/// Reads the API key; an empty file is an error, since somebody meant to give one.
-pub(crate) fn read(path: &Path) -> Result<ApiKey, String> {
-    let fail = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
-    ApiKey::parse(&text(path)?)
-        .map_err(|error| fail(&error))?
-        .ok_or_else(|| fail(&"the file is empty"))
-}
 
 /// Reads the token that HTTP requests must bring.
 pub(crate) fn read_token(path: &Path) -> Result<Token, String> {
@@ -39,12 +27,8 @@ pub(crate) fn read_token(path: &Path) -> Result<Token, String> {
     Ok(Token(token))
 }
 
-/// Reads certificates or a private key.
-pub(crate) fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
-    bytes(path, MAX_PEM).map_err(|why| format!("{}: {why}", path.display()))
-}
-
-fn text(path: &Path) -> Result<String, String> {
+/// Reads a file of one word or a few.
+pub(crate) fn text(path: &Path) -> Result<String, String> {
     let fail = |why: &dyn fmt::Display| format!("{}: {why}", path.display());
     let bytes = bytes(path, MAX_BYTES).map_err(|why| fail(&why))?;
     String::from_utf8(bytes).map_err(|_| fail(&"not text"))
@@ -96,11 +80,6 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Whether users other than owner and group may read the file.
-pub(crate) fn readable_by_others(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o004 != 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +96,7 @@ mod tests {
             0,
         )
         .unwrap();
-        let why = read(&path).unwrap_err();
+        let why = text(&path).unwrap_err();
         assert!(why.ends_with("not a regular file"), "{why}");
         std::fs::remove_file(&path).unwrap();
     }

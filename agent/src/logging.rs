@@ -1,8 +1,9 @@
-//! Events of this program as lines on standard error: for people, or one JSON object each.
+//! Events of this program as lines: for people, or one JSON object each.
 
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
@@ -11,8 +12,9 @@ use tracing::level_filters::LevelFilter;
 use tracing::span;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::cli::LogFormat;
+use crate::cli::{Log, LogFormat, LogOutput};
 use crate::clock::rfc3339;
+use crate::logfile::LogFile;
 use crate::table::printable;
 
 /// Events of other crates (connection details of hyper, say) are not ours to log.
@@ -21,17 +23,29 @@ const OURS: &str = "sigma_agent";
 /// The most verbose level that is logged, as a rank: a reload changes it while running.
 static MAX_RANK: AtomicUsize = AtomicUsize::new(3);
 
-/// Starts logging; a second call in one process changes only the level.
-pub(crate) fn init(format: LogFormat, level: Level, under_service_manager: bool) {
-    set_level(level);
-    let terminal = std::io::stderr().is_terminal();
-    let json = match format {
+/// Starts logging; a second call in one process changes only the level. Fails if a log file was asked for and cannot be opened.
+pub(crate) fn init(log: &Log, under_service_manager: bool) -> Result<(), String> {
+    set_level(log.level);
+    let terminal = match log.output {
+        LogOutput::Stderr => std::io::stderr().is_terminal(),
+        LogOutput::Stdout => std::io::stdout().is_terminal(),
+    };
+    let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Human => false,
         LogFormat::Auto => under_service_manager && !terminal,
     };
+    let file = match &log.file {
+        Some((path, bytes)) => Some(LogFile::open(path, *bytes)?),
+        None => None,
+    };
     // Fails only where logging is already on, as in tests that start the agent twice.
-    let _ = tracing::subscriber::set_global_default(Lines { json });
+    let _ = tracing::subscriber::set_global_default(Lines {
+        json,
+        output: log.output,
+        file: file.map(Mutex::new),
+    });
+    Ok(())
 }
 
 /// Changes the level while running.
@@ -52,6 +66,8 @@ fn rank(level: Level) -> usize {
 
 struct Lines {
     json: bool,
+    output: LogOutput,
+    file: Option<Mutex<LogFile>>,
 }
 
 impl Subscriber for Lines {
@@ -75,13 +91,22 @@ impl Subscriber for Lines {
         event.record(&mut fields);
         let now = rfc3339(SystemTime::now());
         let level = *event.metadata().level();
+        if let Some(file) = &self.file {
+            let line = fields.json(&now, level);
+            file.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write(line.as_bytes());
+        }
         let line = if self.json {
             fields.json(&now, level)
         } else {
             fields.human(&now, level)
         };
-        // One write per line, so that lines never mix; a closed standard error stops nobody.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        // One write per line, so that lines never mix; a closed output stops nobody.
+        let _ = match self.output {
+            LogOutput::Stderr => std::io::stderr().write_all(line.as_bytes()),
+            LogOutput::Stdout => std::io::stdout().write_all(line.as_bytes()),
+        };
     }
 
     // Spans are not used here; the identifier only has to be non-zero.
@@ -134,16 +159,16 @@ impl Fields {
         line
     }
 
-    fn json(self, now: &str, level: Level) -> String {
+    fn json(&self, now: &str, level: Level) -> String {
         let mut object = Map::new();
         object.insert("timestamp".to_owned(), now.into());
         object.insert(
             "level".to_owned(),
             level.as_str().to_ascii_lowercase().into(),
         );
-        object.insert("msg".to_owned(), self.message.into());
-        for (name, value) in self.others {
-            object.insert(name.to_owned(), value);
+        object.insert("msg".to_owned(), self.message.as_str().into());
+        for (name, value) in &self.others {
+            object.insert((*name).to_owned(), value.clone());
         }
         format!("{}\n", Value::Object(object))
     }

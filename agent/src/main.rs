@@ -1,6 +1,8 @@
 //! sigma-agent: one host agent for every Linux server and micro-VM.
 
+mod agent;
 mod app;
+mod check;
 mod cli;
 mod clock;
 mod http;
@@ -8,43 +10,90 @@ mod info;
 mod keyfile;
 #[cfg(feature = "lab")]
 mod lab;
+mod logfile;
 mod logging;
 mod loops;
 mod notify;
+mod place;
+#[cfg(feature = "sigma")]
 mod ports;
 mod process;
+#[cfg(feature = "luna")]
+mod push;
+#[cfg(any(feature = "luna", feature = "sigma"))]
+mod secret;
+#[cfg(any(feature = "luna", feature = "sigma"))]
+mod servers;
 mod shared;
+#[cfg(feature = "sigma")]
 mod show_ports;
+#[cfg(feature = "sigma")]
 mod snapshot;
+#[cfg(feature = "sigma")]
 mod ss_owners;
 mod table;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::Command;
+use check::Verdict;
+use cli::{Call, Command};
 
 /// A mistake in the configuration: EX_USAGE of sysexits.h.
 const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let (program, args) = words
+        .split_first()
+        .map_or((OsStr::new(""), &[][..]), |(program, args)| {
+            (program.as_os_str(), args)
+        });
     let env = |name: &str| std::env::var_os(name);
-    match cli::parse(&args, &env) {
-        Ok(Command::Print(text)) => say(&text),
-        Ok(Command::Info { config, json }) => say(&info::describe(&config, json)),
-        Ok(Command::Ports(wanted)) => match show_ports::run(&wanted) {
-            Ok(text) => say(&text),
-            Err(why) => finish(Err(why)),
-        },
-        Ok(Command::Run(config)) => finish(app::run(*config, &args, &env)),
-        #[cfg(feature = "lab")]
-        Ok(Command::Lab(options)) => finish(lab::run(&options)),
+    let call = Call {
+        program,
+        args,
+        env: &env,
+    };
+    match cli::parse(call) {
+        Ok(command) => run(command, call),
         Err(refusal) => {
             complain(&refusal);
             ExitCode::from(BAD_CONFIGURATION)
         }
+    }
+}
+
+fn run(command: Command, call: Call<'_>) -> ExitCode {
+    match command {
+        Command::Print(text) => say(&text),
+        Command::Info { config, json } => say(&info::describe(&config, json)),
+        Command::Check(wanted) => match check::run(&wanted) {
+            Ok(report) => {
+                let told = say(&report.text);
+                if told == ExitCode::SUCCESS {
+                    ExitCode::from(match report.verdict {
+                        Verdict::Well => 0,
+                        Verdict::Look => 1,
+                        Verdict::Broken => 2,
+                    })
+                } else {
+                    told
+                }
+            }
+            Err(why) => finish(Err(why)),
+        },
+        #[cfg(feature = "sigma")]
+        Command::Ports(wanted) => match show_ports::run(&wanted) {
+            Ok(text) => say(&text),
+            Err(why) => finish(Err(why)),
+        },
+        #[cfg(feature = "luna")]
+        Command::Backlog(backlog) => finish(push::print_backlog(&backlog)),
+        #[cfg(feature = "lab")]
+        Command::Lab(options) => finish(lab::run(&options)),
+        Command::Run(config) => finish(app::run(*config, call)),
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::cli::{PortsWanted, Scan};
 use crate::http::ports_page;
+use crate::place::Place;
 use crate::ports::{Holders, Ports, Scanned, Wish, place};
-use crate::snapshot::Place;
 use crate::table::aligned;
 
 /// Owners that are named in one cell.
@@ -42,7 +42,7 @@ pub(crate) fn run(wanted: &PortsWanted) -> Result<String, String> {
 }
 
 fn open(scan: &Scan, place: &Place) -> Ports {
-    let (proc, cgroup): (PathBuf, PathBuf) = (place.proc().to_owned(), place.cgroup().to_owned());
+    let (proc, cgroup): (PathBuf, PathBuf) = (place.proc().to_owned(), place.cgroup());
     Ports::new(scan, proc, cgroup, Holders::All)
 }
 

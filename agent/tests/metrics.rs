@@ -112,11 +112,24 @@ fn served(page: &str) -> BTreeMap<String, Family> {
 #[test]
 fn the_document_and_a_real_agent_tell_of_the_same_families() {
     let api = Api::start();
+    let luna = Api::start_luna(sigma_lab::Lab::in_memory().unwrap());
+    let machine = luna.lab.create_machine("metrics").unwrap();
     let agent = Agent::start(
         &api.url(),
-        &["--api-key", &api.key(Role::Agent), "--port-scan"],
+        &[
+            "--api-key",
+            &api.key(Role::Agent),
+            "--port-scan",
+            "--push",
+            "--push-url",
+            &luna.root(),
+            "--push-key",
+            &machine.key,
+            "--push-state-dir",
+            parts::folder("metrics").to_str().unwrap(),
+        ],
     );
-    for task in ["scan", "heartbeat"] {
+    for task in ["scan", "heartbeat", "push", "backfill"] {
         wait_for(task, || {
             Some(agent.task(task)).filter(|task| task["state"] == "ok")
         });
@@ -156,6 +169,7 @@ fn the_document_and_a_real_agent_tell_of_the_same_families() {
         ("task", "`task` is"),
         ("call", "`call` is"),
         ("result", "`result` is"),
+        ("reason", "`reason` is"),
     ] {
         assert!(text.contains(words), "the words of {label} were not found");
         for value in page.split(&format!("{label}=\"")).skip(1) {

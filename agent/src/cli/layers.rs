@@ -6,7 +6,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::file;
-use super::options::{OPTIONS, Opt, find};
+use super::options::{self, Opt, find};
+use super::role::Role;
 use crate::keyfile;
 
 /// Where a value came from.
@@ -48,25 +49,40 @@ impl fmt::Display for Mistake {
 /// Reads an environment variable.
 pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
+/// One option as it was decided, for those who want to see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    /// What it is; secrets are not told.
+    pub(crate) shown: String,
+    pub(crate) origin: Origin,
+}
+
 /// The values of all options, and the mistakes met so far.
 pub(super) struct Layers {
+    role: Role,
     values: HashMap<&'static str, Value>,
     pub(super) mistakes: Vec<Mistake>,
+    /// What the operator should know although it is no mistake.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Layers {
     /// Collects the values of the options that are `wanted`; the others keep their defaults. `flags` gives an option's text from the
     /// command line.
     pub(super) fn collect(
+        role: Role,
         wanted: &dyn Fn(&Opt) -> bool,
         flags: &dyn Fn(&Opt) -> Option<OsString>,
         env: Env<'_>,
     ) -> Self {
         let mut layers = Self {
+            role,
             values: HashMap::new(),
             mistakes: Vec::new(),
+            warnings: Vec::new(),
         };
-        for option in OPTIONS.iter().filter(|option| wanted(option)) {
+        for option in options::all().filter(|option| wanted(option)) {
             if let Some(text) = flags(option) {
                 layers.set(option, &text, Origin::Flag);
             } else if let Some(text) = env(option.env).filter(|text| !text.is_empty()) {
@@ -74,16 +90,32 @@ impl Layers {
             }
         }
         if find("config").is_some_and(wanted) {
-            layers.read_file(wanted);
+            layers.read_file(wanted, env);
         }
         layers
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The flag of an option, as the operators of this role know it.
+    #[cfg(any(feature = "luna", feature = "sigma"))]
+    pub(super) fn flag(&self, name: &str) -> String {
+        let known = find(name).map_or(name, |option| option.name(self.role));
+        format!("--{known}")
+    }
+
+    /// A mistake that no single value makes.
+    pub(super) fn mistake(&mut self, what: String) {
+        self.mistakes.push(Mistake(what));
     }
 
     fn set(&mut self, option: &'static Opt, text: &OsStr, origin: Origin) {
         let Some(text) = text.to_str() else {
             self.mistakes.push(Mistake(format!(
                 "--{} ({origin}) is not UTF-8 text",
-                option.name
+                option.name(self.role)
             )));
             return;
         };
@@ -96,49 +128,61 @@ impl Layers {
         );
     }
 
-    fn read_file(&mut self, wanted: &dyn Fn(&Opt) -> bool) {
-        let (path, origin) = match self.values.get("config") {
-            Some(value) => (PathBuf::from(&value.text), value.origin.clone()),
-            None => match find("config") {
-                Some(option) => (PathBuf::from(option.default), Origin::Default),
-                None => return,
-            },
+    fn read_file(&mut self, wanted: &dyn Fn(&Opt) -> bool, env: Env<'_>) {
+        let Some(option) = find("config") else { return };
+        let (paths, origin) = match self.values.get("config") {
+            Some(value) => (vec![PathBuf::from(&value.text)], value.origin.clone()),
+            None => (usual_files(option, self.role, env), Origin::Default),
         };
-        match read(&path) {
-            Ok(text) => self.take_file(&path, &text, wanted),
-            Err(error)
-                if origin == Origin::Default && error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => self.mistakes.push(Mistake(format!(
-                "--config {} ({origin}) cannot be read: {error}",
-                path.display()
-            ))),
+        for path in paths {
+            match read(&path) {
+                Ok(text) => return self.take_file(&path, &text, wanted),
+                Err(error)
+                    if origin == Origin::Default
+                        && error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => self.mistake(format!(
+                    "--config {} ({origin}) cannot be read: {error}",
+                    path.display()
+                )),
+            }
         }
     }
 
     fn take_file(&mut self, path: &Path, text: &str, wanted: &dyn Fn(&Opt) -> bool) {
-        let (entries, faults) = file::parse(text);
-        for fault in faults {
-            self.mistakes.push(Mistake(format!(
+        let assignments = path.extension().is_some_and(|ending| ending == "conf");
+        #[cfg(any(feature = "luna", feature = "sigma"))]
+        let found = if assignments {
+            file::parse_assignments(text)
+        } else {
+            file::parse(text)
+        };
+        #[cfg(not(any(feature = "luna", feature = "sigma")))]
+        let found = file::parse_assignments(text);
+        for fault in found.faults {
+            self.mistake(format!(
                 "{} line {}: {}",
                 path.display(),
                 fault.line,
                 fault.what
-            )));
+            ));
         }
-        for entry in entries {
-            match OPTIONS
-                .iter()
-                .find(|option| option.key() == entry.key && option.name != "config")
-            {
+        for entry in found.entries {
+            match self.known(&entry.key) {
                 None => {
-                    let hint = nearest(&entry.key)
+                    let hint = nearest(&entry.key, self.role)
                         .map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
-                    self.mistakes.push(Mistake(format!(
+                    let what = format!(
                         "{} line {}: unknown key `{}`{hint}",
                         path.display(),
                         entry.line,
                         entry.key
-                    )));
+                    );
+                    // A manager writes this file, and a newer one may write more into it.
+                    if assignments {
+                        self.warnings.push(what);
+                    } else {
+                        self.mistake(what);
+                    }
                 }
                 Some(option) if self.values.contains_key(option.name) || !wanted(option) => {}
                 Some(option) => {
@@ -155,6 +199,47 @@ impl Layers {
         }
     }
 
+    /// The option that a key of the file means in this role.
+    fn known(&self, key: &str) -> Option<&'static Opt> {
+        let mut options = options::all().filter(|option| option.stands_in_file());
+        options.find(|option| {
+            let other = option.other_name(self.role);
+            option.key(self.role) == key || other.is_some_and(|name| name.replace('-', "_") == key)
+        })
+    }
+
+    /// Every option that was asked for and what was decided, in the order of the table.
+    pub(super) fn settings(&self, wanted: &dyn Fn(&Opt) -> bool) -> Vec<Setting> {
+        let setting = |option: &'static Opt| {
+            let value = self.value(option);
+            let shown = if option.secret && !value.text.is_empty() {
+                "(hidden)".to_owned()
+            } else {
+                value.text
+            };
+            Setting {
+                name: option.name(self.role),
+                shown,
+                origin: value.origin,
+            }
+        };
+        options::all()
+            .filter(|option| wanted(option))
+            .map(setting)
+            .collect()
+    }
+
+    fn value(&self, option: &Opt) -> Value {
+        let default = || Value {
+            text: option.default(self.role).to_owned(),
+            origin: Origin::Default,
+        };
+        self.values
+            .get(option.name)
+            .cloned()
+            .unwrap_or_else(default)
+    }
+
     /// The typed value of the option `name`; `None` where it is off, not given or wrong (then a mistake is noted).
     pub(super) fn take<T>(
         &mut self,
@@ -162,12 +247,8 @@ impl Layers {
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         let option = find(name)?;
-        let default = Value {
-            text: option.default.to_owned(),
-            origin: Origin::Default,
-        };
-        let value = self.values.get(option.name).cloned().unwrap_or(default);
-        if value.text.is_empty() && option.default.is_empty() {
+        let value = self.value(option);
+        if value.text.is_empty() && option.default(self.role).is_empty() {
             return None;
         }
         match parse(&value.text) {
@@ -178,16 +259,18 @@ impl Layers {
                 } else {
                     format!("{:?}", value.text)
                 };
-                self.mistakes.push(Mistake(format!(
-                    "--{name}: {shown} ({}) is not allowed; {allowed}",
+                self.mistake(format!(
+                    "--{}: {shown} ({}) is not allowed; {allowed}",
+                    option.name(self.role),
                     value.origin
-                )));
+                ));
                 None
             }
         }
     }
 
     /// How strong the source of an option is: the larger wins; `None` where it is not given.
+    #[cfg(any(feature = "luna", feature = "sigma"))]
     pub(super) fn rank(&self, name: &str) -> Option<u8> {
         self.values
             .get(name)
@@ -201,6 +284,7 @@ impl Layers {
     }
 
     /// The file that gives this option, if a file does.
+    #[cfg(any(feature = "luna", feature = "sigma"))]
     pub(super) fn file_of(&self, name: &str) -> Option<&Path> {
         match &self.values.get(name)?.origin {
             Origin::File(path, _) => Some(path),
@@ -214,12 +298,19 @@ fn read(path: &Path) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(|_| std::io::Error::other("not UTF-8 text"))
 }
 
+/// Where a role looks for its configuration when nobody names a file; the first that is there counts.
+fn usual_files(option: &Opt, role: Role, env: Env<'_>) -> Vec<PathBuf> {
+    let mut files = vec![PathBuf::from(option.default(role))];
+    let home = env("HOME").filter(|home| role == Role::Luna && !home.is_empty());
+    files.extend(home.map(|home| Path::new(&home).join(".config/lunasentri/agent.yaml")));
+    files
+}
+
 /// The known key that is spelt most like `key`, if any is close.
-fn nearest(key: &str) -> Option<String> {
-    OPTIONS
-        .iter()
-        .map(Opt::key)
-        .filter(|known| known != "config")
+fn nearest(key: &str, role: Role) -> Option<String> {
+    options::all()
+        .filter(|option| option.stands_in_file())
+        .map(|option| option.key(role))
         .map(|known| (distance(key, &known), known))
         .filter(|(distance, _)| *distance <= 3)
         .min()
@@ -259,8 +350,11 @@ mod tests {
         assert_eq!(distance("flaw", "lawn"), 2);
         assert_eq!(distance("", "abc"), 3);
         assert_eq!(distance("abc", "abc"), 0);
-        assert_eq!(nearest("intervall").as_deref(), Some("interval"));
-        assert_eq!(nearest("api-url").as_deref(), Some("api_url"));
-        assert_eq!(nearest("completely_else"), None);
+        assert_eq!(
+            nearest("intervall", Role::Sigma).as_deref(),
+            Some("interval")
+        );
+        assert_eq!(nearest("api-url", Role::Sigma).as_deref(), Some("api_url"));
+        assert_eq!(nearest("completely_else", Role::Sigma), None);
     }
 }

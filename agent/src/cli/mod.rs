@@ -1,28 +1,28 @@
 //! Flags, environment and file → what to do; the only place that knows names of options and their defaults.
 
+mod arguments;
 mod config;
 mod file;
 mod layers;
 mod options;
+mod role;
 mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 #[cfg(feature = "lab")]
 use std::path::PathBuf;
 #[cfg(feature = "lab")]
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, ValueHint};
+use clap::ArgMatches;
 
-pub(crate) use config::{
-    Addresses, Api, Attribution, Config, FirstContact, HostPlace, Http, KeySource, LogFormat,
-    Lookup, Scan,
-};
-pub(crate) use layers::{Env, Mistake};
-#[cfg(test)]
-use options::Reload;
-use options::{OPTIONS, Opt, Section};
+pub(crate) use config::*;
+pub(crate) use layers::{Env, Mistake, Setting};
+use options::Opt;
+#[cfg(feature = "sigma")]
+use options::section;
+pub(crate) use role::Role;
 pub(crate) use values::sigma_reserved;
 
 /// What the process is to do.
@@ -32,8 +32,14 @@ pub(crate) enum Command {
     Run(Box<Config>),
     /// Show this host once.
     Info { config: Box<Config>, json: bool },
+    /// Tell whether the agent would run well here with this configuration.
+    Check(Box<CheckWanted>),
     /// Show the ports of this host once, or hand out free ones.
+    #[cfg(feature = "sigma")]
     Ports(PortsWanted),
+    /// Show the samples that could not be sent.
+    #[cfg(feature = "luna")]
+    Backlog(Backlog),
     /// Run a small Sigma API with an agent beside it.
     #[cfg(feature = "lab")]
     Lab(Lab),
@@ -41,7 +47,18 @@ pub(crate) enum Command {
     Print(String),
 }
 
+/// What `sigma-agent check` is to look at.
+#[derive(Debug)]
+pub(crate) struct CheckWanted {
+    pub(crate) role: Role,
+    /// Or what is wrong with it.
+    pub(crate) config: Result<Config, Vec<Mistake>>,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) json: bool,
+}
+
 /// What `sigma-agent ports` is to do.
+#[cfg(feature = "sigma")]
 #[derive(Debug)]
 pub(crate) struct PortsWanted {
     pub(crate) scan: Scan,
@@ -62,34 +79,49 @@ pub(crate) struct Lab {
     pub(crate) interval: Duration,
 }
 
+/// What the lab's agent is to work with.
+#[cfg(feature = "lab")]
+pub(crate) struct LabPlaces<'a> {
+    pub(crate) api_url: &'a str,
+    pub(crate) api_key: &'a str,
+    pub(crate) luna_url: &'a str,
+    pub(crate) luna_key: &'a str,
+    /// Where samples wait that could not be sent.
+    pub(crate) state: &'a str,
+    pub(crate) metrics_port: u16,
+    pub(crate) hostname: Option<&'a str>,
+}
+
 #[cfg(feature = "lab")]
 impl Lab {
     /// The configuration of the lab's agent: on loopback, asking nobody outside, whatever this machine's environment and files say.
-    pub(crate) fn agent(
-        &self,
-        api_url: &str,
-        api_key: &str,
-        metrics_port: u16,
-        hostname: Option<&str>,
-    ) -> Result<Config, Refusal> {
+    pub(crate) fn agent(&self, places: &LabPlaces<'_>) -> Result<Config, Refusal> {
         let interval = self.interval.as_secs().to_string();
-        let metrics_port = metrics_port.to_string();
+        let push_interval = format!("{interval}s");
+        let metrics_port = places.metrics_port.to_string();
         let mut set = vec![
-            ("api-url", api_url),
-            ("api-key", api_key),
+            ("api-url", places.api_url),
+            ("api-key", places.api_key),
             ("interval", interval.as_str()),
+            ("push", "true"),
+            ("push-url", places.luna_url),
+            ("push-key", places.luna_key),
+            ("push-interval", push_interval.as_str()),
+            ("push-state-dir", places.state),
             ("metrics-address", "127.0.0.1"),
             ("metrics-port", metrics_port.as_str()),
             ("public-ip-lookup", "off"),
             ("log-level", "warn"),
         ];
-        set.extend(hostname.map(|hostname| ("hostname", hostname)));
+        set.extend(places.hostname.map(|hostname| ("hostname", hostname)));
         let flags = |option: &Opt| {
             set.iter()
                 .find(|(name, _)| *name == option.name)
                 .map(|(_, value)| OsString::from(value))
         };
-        Config::load(&|option| option.name != "config", &flags, &|_| None)
+        let wanted = |option: &Opt| option.name != "config";
+        Config::load(Role::Sigma, &wanted, &flags, &|_| None)
+            .config
             .map_err(Refusal::Mistakes)
     }
 }
@@ -122,45 +154,85 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Understands a command line: `args` without the program's name.
-pub(crate) fn parse(args: &[OsString], env: Env<'_>) -> Result<Command, Refusal> {
-    let matches = match command().no_binary_name(true).try_get_matches_from(args) {
+/// What was called, as what, and with which words.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    /// The name of the program, as it was called.
+    pub(crate) program: &'a OsStr,
+    pub(crate) args: &'a [OsString],
+    pub(crate) env: Env<'a>,
+}
+
+/// Understands a command line.
+pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
+    let role = Role::find(call.program, call.args, call.env)
+        .map_err(|why| Refusal::Mistakes(vec![Mistake(why)]))?;
+    let matches = arguments::command(role)
+        .no_binary_name(true)
+        .try_get_matches_from(arguments::as_this_role_writes_them(role, call.args));
+    let matches = match matches {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => return Err(Refusal::Usage(error.to_string())),
         Err(error) => return Ok(Command::Print(error.to_string())),
     };
+    let load = |matches: &ArgMatches, wanted: &dyn Fn(&Opt) -> bool| {
+        load_with(role, matches, call.env, wanted, &|_| None)
+    };
+    let all = |_: &Opt| true;
+    let running = |matches: &ArgMatches, wanted: &dyn Fn(&Opt) -> bool| {
+        let config = load(matches, wanted).config.map_err(Refusal::Mistakes)?;
+        Ok(Box::new(config))
+    };
     match matches.subcommand() {
-        Some(("info", sub)) => {
-            let config = load_with(sub, env, &about_host, &|_| None)?;
-            Ok(Command::Info {
-                config: Box::new(config),
+        Some(("info", sub)) => Ok(Command::Info {
+            config: running(sub, &arguments::about_host)?,
+            json: sub.get_flag("json"),
+        }),
+        Some(("check", sub)) => {
+            let loaded = load(sub, &all);
+            Ok(Command::Check(Box::new(CheckWanted {
+                role,
+                config: loaded.config,
+                settings: loaded.settings,
                 json: sub.get_flag("json"),
-            })
+            })))
         }
-        Some(("ports", sub)) => ports(sub, env).map(Command::Ports),
+        #[cfg(feature = "sigma")]
+        Some(("ports", sub)) => ports(role, sub, call.env).map(Command::Ports),
+        #[cfg(feature = "luna")]
+        Some(("backlog", sub)) => {
+            // What is not sent needs no key.
+            let off = |option: &Opt| (option.name == "push").then(|| OsString::from("false"));
+            let wanted = |option: &Opt| option.name == "push" || arguments::about_backlog(option);
+            let loaded = load_with(role, sub, call.env, &wanted, &off);
+            let config = loaded.config.map_err(Refusal::Mistakes)?;
+            Ok(Command::Backlog(config.backlog))
+        }
         #[cfg(feature = "lab")]
         Some(("lab", sub)) => lab(sub).map(Command::Lab),
-        _ => load(&matches, env).map(|config| Command::Run(Box::new(config))),
+        _ => running(&matches, &all).map(Command::Run),
     }
 }
 
-/// Loads the configuration of `args` once more, for a reload.
-pub(crate) fn reload(args: &[OsString], env: Env<'_>) -> Result<Config, Refusal> {
-    match parse(args, env)? {
+/// Loads the configuration once more, for a reload.
+pub(crate) fn reload(call: Call<'_>) -> Result<Config, Refusal> {
+    match parse(call)? {
         Command::Run(config) => Ok(*config),
         _ => Err(Refusal::Usage("only a running agent can reload".to_owned())),
     }
 }
 
 /// The options of the port scan, as if it were switched on.
-fn ports(matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
+#[cfg(feature = "sigma")]
+fn ports(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
     let range = matches.get_one::<OsString>("range");
-    let wanted = |option: &Opt| option.section == Section::Ports || about_ports(option);
-    let mut config = load_with(matches, env, &wanted, &|option| match option.name {
+    let wanted = |option: &Opt| option.section == section::PORTS || arguments::about_ports(option);
+    let loaded = load_with(role, matches, env, &wanted, &|option| match option.name {
         "port-scan" => Some(OsString::from("true")),
         "port-scan-range" => range.cloned(),
         _ => None,
-    })?;
+    });
+    let mut config = loaded.config.map_err(Refusal::Mistakes)?;
     let allocate = match matches.subcommand() {
         Some(("allocate", sub)) => sub.get_one::<usize>("count").copied(),
         _ => None,
@@ -177,17 +249,14 @@ fn ports(matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
     })
 }
 
-fn load(matches: &ArgMatches, env: Env<'_>) -> Result<Config, Refusal> {
-    load_with(matches, env, &|_| true, &|_| None)
-}
-
 /// Only the options that are `wanted` are taken from anywhere; `instead` comes before what the command line says.
 fn load_with(
+    role: Role,
     matches: &ArgMatches,
     env: Env<'_>,
     wanted: &dyn Fn(&Opt) -> bool,
     instead: &dyn Fn(&Opt) -> Option<OsString>,
-) -> Result<Config, Refusal> {
+) -> Loaded {
     let flags = |option: &Opt| {
         if let Some(text) = instead(option) {
             return Some(text);
@@ -200,23 +269,43 @@ fn load_with(
                 .map_or_else(|| OsString::from("true"), OsString::from),
         )
     };
-    Config::load(wanted, &flags, env).map_err(Refusal::Mistakes)
+    Config::load(role, wanted, &flags, env)
 }
 
 /// The names of the options that differ between two configurations and need a restart to take effect.
 pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let changed = [
+    let mut names = Vec::new();
+    let mut note = |changed: bool, options: &[&'static str]| {
+        if changed {
+            names.extend_from_slice(options);
+        }
+    };
+    note(old.role != new.role, &["role"]);
+    note(
+        old.http != new.http,
+        &[
+            "metrics-port",
+            "metrics-address",
+            "http-token-file",
+            "node-compat",
+        ],
+    );
+    note(old.host != new.host, &["host-root", "host-proc"]);
+    let log = |config: &Config| {
         (
-            old.http != new.http,
-            [
-                "metrics-port",
-                "metrics-address",
-                "http-token-file",
-                "node-compat",
-            ]
-            .as_slice(),
-        ),
-        (
+            config.log.format,
+            config.log.output,
+            config.log.file.clone(),
+        )
+    };
+    note(
+        log(old) != log(new),
+        &["log-format", "log-output", "log-file", "log-file-mib"],
+    );
+    #[cfg(feature = "sigma")]
+    {
+        note(old.sigma.is_some() != new.sigma.is_some(), &["heartbeat"]);
+        note(
             old.scan != new.scan,
             &[
                 "port-scan",
@@ -227,159 +316,22 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
                 "port-scan-sources",
                 "attribution",
             ],
-        ),
-        (old.host != new.host, &["host-root", "host-proc"]),
-        (old.log.format != new.log.format, &["log-format"]),
-    ];
-    changed
-        .into_iter()
-        .filter(|(changed, _)| *changed)
-        .flat_map(|(_, names)| names.iter().copied())
-        .collect()
-}
-
-const AFTER_HELP: &str = "\
-Every option can stand in the environment or, with underscores, in the file:
-flag over environment over file over default.
-
-Examples:
-  sigma-agent --api-url https://sigma.example/api --api-key-file /etc/sigma-agent/key
-  sigma-agent info --json
-Exit codes: 0 stopped as asked, 1 could not run, 64 mistake in the configuration.";
-
-fn command() -> clap::Command {
-    let json = Arg::new("json")
-        .long("json")
-        .action(ArgAction::SetTrue)
-        .help("Print JSON");
-    let info = clap::Command::new("info")
-        .about("Show what the agent knows about this host, once")
-        .args(
-            OPTIONS
-                .iter()
-                .filter(|option| about_host(option))
-                .map(argument),
-        )
-        .arg(json.clone());
-    let ports = clap::Command::new("ports")
-        .about("Show who has which port, once")
-        .arg(
-            Arg::new("range")
-                .long("range")
-                .value_name("START-END")
-                .value_parser(clap::value_parser!(OsString))
-                .global(true)
-                .help("Ports to look at; default: --port-scan-range of the agent"),
-        )
-        .args(
-            OPTIONS
-                .iter()
-                .filter(|option| about_ports(option))
-                .map(|option| argument(option).global(true)),
-        )
-        .arg(json.clone().global(true))
-        .subcommand(
-            clap::Command::new("allocate")
-                .about("Print free ports, one a line")
-                .arg(
-                    Arg::new("count")
-                        .value_name("N")
-                        .required(true)
-                        .value_parser(clap::value_parser!(usize))
-                        .help("How many, 1 to 100"),
-                ),
         );
-    let root = clap::Command::new("sigma-agent")
-        .bin_name("sigma-agent")
-        .about("Registers this host with a Sigma API, sends heartbeats, scans and hands out ports, and serves metrics over HTTP.")
-        .version(env!("CARGO_PKG_VERSION"))
-        .after_help(AFTER_HELP)
-        .args(OPTIONS.iter().map(argument))
-        .args_conflicts_with_subcommands(true)
-        .disable_help_subcommand(true)
-        .subcommand(info)
-        .subcommand(ports);
-    #[cfg(feature = "lab")]
-    let root = root.subcommand(lab_command());
-    root
-}
-
-fn about_host(option: &Opt) -> bool {
-    matches!(
-        option.section,
-        Section::Identity | Section::Addresses | Section::Host | Section::General
-    )
-}
-
-fn about_ports(option: &Opt) -> bool {
-    matches!(
-        option.section,
-        Section::Ports | Section::Host | Section::General
-    ) && !matches!(
-        option.name,
-        "port-scan" | "port-scan-range" | "port-scan-interval"
-    )
-}
-
-fn argument(option: &'static Opt) -> Arg {
-    let mut help = option.help.to_owned();
-    if !option.default.is_empty() && option.value.is_some() {
-        help.push_str(&format!(" [default: {}]", option.default));
     }
-    help.push_str(&format!(" [env: {}]", option.env));
-    let argument = Arg::new(option.name)
-        .long(option.name)
-        .help(help)
-        .help_heading(option.section.title());
-    let argument = match option.value {
-        // `--switch` and `--switch=false` both work.
-        None => argument
-            .num_args(0..=1)
-            .require_equals(true)
-            .value_name("BOOL"),
-        Some(value) => argument
-            .num_args(1)
-            .value_name(value)
-            .value_hint(if value == "FILE" {
-                ValueHint::FilePath
-            } else {
-                ValueHint::Unknown
-            }),
-    };
-    // The value parser takes any bytes, so that our own words tell what is wrong with them.
-    argument
-        .action(ArgAction::Set)
-        .allow_hyphen_values(true)
-        .value_parser(clap::value_parser!(OsString))
-}
-
-#[cfg(feature = "lab")]
-fn lab_command() -> clap::Command {
-    clap::Command::new("lab")
-        .about("Run a small Sigma API for this machine alone, with an agent beside it, on loopback")
-        .arg(
-            Arg::new("data")
-                .long("data")
-                .value_name("DIR")
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("Keep the database in this folder; default: in memory"),
-        )
-        .arg(
-            Arg::new("api-port")
-                .long("api-port")
-                .value_name("PORT")
-                .value_parser(clap::value_parser!(u16))
-                .help(
-                    "Port of the API on 127.0.0.1; default: 3000, or a free one if that is taken",
-                ),
-        )
-        .arg(
-            Arg::new("interval")
-                .long("interval")
-                .value_name("SECONDS")
-                .default_value("5")
-                .help("Heartbeat interval of the lab's agent"),
-        )
+    #[cfg(feature = "luna")]
+    {
+        note(old.push.is_some() != new.push.is_some(), &["push"]);
+        note(
+            old.backlog != new.backlog,
+            &["push-backlog-mib", "push-backlog-age", "push-state-dir"],
+        );
+    }
+    #[cfg(feature = "guest")]
+    note(
+        old.guest != new.guest,
+        &["guest-api", "vm-id", "manager-url", "report-interface"],
+    );
+    names
 }
 
 #[cfg(feature = "lab")]

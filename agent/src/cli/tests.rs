@@ -2,14 +2,22 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
-use super::config::Identity;
+use super::options::{self, Reload};
 use super::*;
 
 /// Parses `args` with the environment `env` and no file but the one they name.
 fn parse_with(args: &[&str], env: &[(&str, &str)]) -> Result<Command, Refusal> {
+    parse_as("sigma-agent", args, env)
+}
+
+fn parse_as(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Command, Refusal> {
     let args: Vec<OsString> = args.iter().map(OsString::from).collect();
     let env: HashMap<&str, &str> = env.iter().copied().collect();
-    parse(&args, &|name| env.get(name).map(OsString::from))
+    parse(Call {
+        program: OsStr::new(program),
+        args: &args,
+        env: &|name| env.get(name).map(OsString::from),
+    })
 }
 
 fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
@@ -17,6 +25,11 @@ fn config(args: &[&str], env: &[(&str, &str)]) -> Config {
         Ok(Command::Run(config)) => *config,
         other => panic!("{args:?} {env:?} gave {other:?}"),
     }
+}
+
+/// The part of the configuration that heartbeats need.
+fn sigma(args: &[&str], env: &[(&str, &str)]) -> Sigma {
+    config(args, env).sigma.unwrap()
 }
 
 fn mistakes(args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
@@ -38,18 +51,15 @@ fn temporary_file(name: &str, text: &str) -> PathBuf {
 #[test]
 fn defaults_are_those_of_the_specification() {
     let config = config(&[], &[]);
-    assert_eq!(config.api.url, "http://localhost:3000/api");
-    assert_eq!(config.api.key, KeySource::None);
-    assert_eq!(config.interval, Duration::from_secs(60));
+    let sigma = config.sigma.unwrap();
+    assert_eq!(sigma.api.url, "http://localhost:3000/api");
+    assert_eq!(sigma.api.key, KeySource::None);
+    assert_eq!(sigma.interval, Duration::from_secs(60));
     assert_eq!(
-        config.identity,
-        Identity {
-            hostname: None,
-            alias: None,
-            ssh_port: 22
-        }
+        (config.hostname, sigma.alias, sigma.ssh_port),
+        (None, None, 22)
     );
-    assert_eq!(config.http.unwrap().port, 9102);
+    assert_eq!(config.http.unwrap().ports, [9102]);
     assert_eq!(config.scan, None);
 }
 
@@ -68,15 +78,16 @@ fn flag_beats_environment_beats_file_beats_default() {
             ("AGENT_ALIAS", ""),
         ],
     );
-    assert_eq!(got.interval, Duration::from_secs(10));
-    assert_eq!(got.identity.ssh_port, 2222);
+    let sigma = got.sigma.unwrap();
+    assert_eq!(sigma.interval, Duration::from_secs(10));
+    assert_eq!(sigma.ssh_port, 2222);
     assert_eq!(
-        got.identity.alias.as_deref(),
+        sigma.alias.as_deref(),
         Some("from-file"),
         "an empty variable is as good as none"
     );
-    assert_eq!(got.identity.hostname.as_deref(), Some("h-file"));
-    assert_eq!(got.first_contact, FirstContact::Register);
+    assert_eq!(got.hostname.as_deref(), Some("h-file"));
+    assert_eq!(sigma.first_contact, FirstContact::Register);
 }
 
 #[test]
@@ -139,7 +150,7 @@ fn secrets_do_not_show_in_mistakes_or_debug() {
     assert!(!got[0].contains("cret"), "{got:?}");
     let config = config(&[], &[("SIGMA_API_KEY", "sk_sigma_secret\n")]);
     assert!(
-        matches!(config.api.key, KeySource::Given(_)),
+        matches!(&config.sigma, Some(sigma) if matches!(sigma.api.key, KeySource::Given(_))),
         "a trailing newline is trimmed"
     );
     assert!(!format!("{config:?}").contains("secret"));
@@ -148,11 +159,11 @@ fn secrets_do_not_show_in_mistakes_or_debug() {
 #[test]
 fn an_empty_key_means_no_key() {
     assert_eq!(
-        config(&[], &[("SIGMA_API_KEY", "")]).api.key,
+        sigma(&[], &[("SIGMA_API_KEY", "")]).api.key,
         KeySource::None
     );
     assert_eq!(
-        config(&[], &[("SIGMA_API_KEY", " \n")]).api.key,
+        sigma(&[], &[("SIGMA_API_KEY", " \n")]).api.key,
         KeySource::None
     );
 }
@@ -161,9 +172,9 @@ fn an_empty_key_means_no_key() {
 fn the_key_file_of_a_stronger_source_wins_and_two_in_one_place_are_a_mistake() {
     let key = temporary_file("key", "from-the-file\n");
     let key = key.to_str().unwrap();
-    let got = config(&["--api-key-file", key], &[("SIGMA_API_KEY", "from-env")]);
+    let got = sigma(&["--api-key-file", key], &[("SIGMA_API_KEY", "from-env")]);
     assert_eq!(got.api.key, KeySource::File(PathBuf::from(key)));
-    let got = config(&["--api-key", "from-flag"], &[("SIGMA_API_KEY_FILE", key)]);
+    let got = sigma(&["--api-key", "from-flag"], &[("SIGMA_API_KEY_FILE", key)]);
     assert!(matches!(got.api.key, KeySource::Given(_)));
     assert_eq!(
         mistakes(&["--api-key", "a", "--api-key-file", key], &[]).len(),
@@ -182,7 +193,7 @@ fn a_credential_of_the_service_manager_is_found() {
     ));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("sigma_api_key"), "k").unwrap();
-    let got = config(&[], &[("CREDENTIALS_DIRECTORY", folder.to_str().unwrap())]);
+    let got = sigma(&[], &[("CREDENTIALS_DIRECTORY", folder.to_str().unwrap())]);
     assert_eq!(got.api.key, KeySource::File(folder.join("sigma_api_key")));
 }
 
@@ -195,7 +206,7 @@ fn unknown_flags_get_a_suggestion_and_help_names_every_option() {
     let Ok(Command::Print(help)) = parse_with(&["--help"], &[]) else {
         panic!()
     };
-    for option in OPTIONS {
+    for option in options::all() {
         assert!(
             help.contains(&format!("--{}", option.name)) && help.contains(option.env),
             "{} is missing",
@@ -214,13 +225,19 @@ fn unknown_flags_get_a_suggestion_and_help_names_every_option() {
 #[test]
 fn defaults_in_the_table_are_allowed_values() {
     // Would be a mistake of this program, met by every operator: so every default must parse.
-    let none = |_: &Opt| None;
-    assert!(Config::load(&|_| true, &none, &|_| None).is_ok());
+    for role in Role::ALL {
+        let none = |_: &Opt| None;
+        let wanted = |option: &Opt| option.name != "config";
+        // What no default can give: a machine's own key.
+        let env = |name: &str| (name == "LUNASENTRI_API_KEY").then(|| OsString::from("k"));
+        let loaded = Config::load(role, &wanted, &none, &env);
+        assert!(loaded.config.is_ok(), "{role:?}: {:?}", loaded.config);
+    }
 }
 
 #[test]
 fn defaults_of_ipdiscover_are_the_defaults_here() {
-    let default = |name| options::find(name).unwrap().default;
+    let default = |name| options::find(name).unwrap().default(Role::Sigma);
     assert_eq!(
         default("ignore-interfaces"),
         ipdiscover::Patterns::DEFAULT.join(",")
@@ -233,10 +250,14 @@ fn defaults_of_ipdiscover_are_the_defaults_here() {
 
 #[test]
 fn options_have_unique_names_and_variables() {
-    for (index, option) in OPTIONS.iter().enumerate() {
-        for other in &OPTIONS[index + 1..] {
+    let options: Vec<&Opt> = options::all().collect();
+    for (index, option) in options.iter().enumerate() {
+        for other in &options[index + 1..] {
+            let same_name = Role::ALL
+                .into_iter()
+                .any(|role| option.name(role) == other.name(role));
             assert!(
-                option.name != other.name && option.env != other.env,
+                !same_name && option.name != other.name && option.env != other.env,
                 "{} and {}",
                 option.name,
                 other.name
@@ -250,7 +271,19 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
     let changed = |name: &str| match name {
         "metrics-port" => "9999",
         "metrics-address" => "127.0.0.1",
-        "port-scan" | "node-compat" => "true",
+        "port-scan" | "push" | "heartbeat" => "false",
+        "node-compat" | "guest-api" | "push-plain-http" | "push-env-proxy" => "true",
+        "role" => "guest",
+        "log-output" => "stdout",
+        "log-file-mib" | "push-backlog-mib" => "3",
+        "push-interval" | "push-retry-backoff" => "7s",
+        "push-system-info-period" | "push-backlog-age" => "7h",
+        "push-max-retries" => "7",
+        "push-backfill" => "all",
+        "vm-id" => "vm-7",
+        "manager-url" => "http://10.0.0.1:18080",
+        "report-interface" => "eth1",
+        "push-key" | "push-next-key" | "api-key" => "another",
         "port-scan-range" => "20000-20001",
         "port-scan-method" => "listen",
         "port-scan-exclude" => "5",
@@ -263,34 +296,31 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "ssh-port" => "2022",
         "public-ip" => "203.0.113.1",
         "public-ip-lookup" => "off",
-        "alias" => "a.example",
+        "alias" | "hostname" => "a.example",
         "first-contact" => "heartbeat",
         "api-env-proxy" => "true",
         _ => "http://x.example/y",
     };
-    for option in OPTIONS.iter().filter(|option| {
-        !matches!(
-            option.name,
-            "config"
-                | "http-token-file"
-                | "api-ca"
-                | "api-key-file"
-                | "api-client-cert"
-                | "api-client-key"
-                | "hostname"
-        )
-    }) {
+    // Files that must be there, and options without which another is a mistake, are left out.
+    let needs_more = |option: &Opt| {
+        option.value == Some("FILE") && option.name != "log-file" || option.name == "push-url"
+    };
+    let all_on = [
+        "--port-scan",
+        "--push",
+        "--push-key=k",
+        "--vm-id=vm-1",
+        "--manager-url=http://10.0.0.2",
+        "--log-file=/dev/null",
+    ];
+    for option in options::all().filter(|option| !needs_more(option)) {
         let flag = format!("--{}={}", option.name, changed(option.name));
-        let names = needs_restart(
-            &config(&["--port-scan"], &[]),
-            &config(
-                &[flag.as_str(), "--port-scan"][..if option.name == "port-scan" { 1 } else { 2 }],
-                &[],
-            ),
-        );
-        if option.name == "port-scan" {
-            continue;
-        }
+        let own = [format!("--{}", option.name), format!("--{}=", option.name)];
+        let rest = all_on
+            .into_iter()
+            .filter(|other| *other != own[0] && !other.starts_with(&own[1]));
+        let with: Vec<&str> = rest.chain([flag.as_str()]).collect();
+        let names = needs_restart(&config(&all_on, &[]), &config(&with, &[]));
         assert_eq!(
             names.contains(&option.name),
             option.reload == Reload::Restart,
@@ -302,38 +332,53 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
 
 /// The table of options as docs/CONFIG.md shows it.
 fn documented() -> String {
+    const HEAD: &str = "| flag | environment | file | default | meaning | on reload |\n|---|---|---|---|---|---|\n";
     let mut text = String::new();
-    for section in Section::ALL {
-        text.push_str(&format!("\n### {}\n\n| flag | environment | file | default | meaning | on reload |\n|---|---|---|---|---|---|\n", section.title()));
-        for option in OPTIONS.iter().filter(|option| option.section == section) {
-            let value = option.value.map_or_else(String::new, |value| {
-                format!(" {}", value.replace('|', "\\|"))
-            });
-            let default = if option.default.is_empty() {
-                "none".to_owned()
-            } else {
-                format!("`{}`", option.default)
-            };
-            let reload = if option.reload == Reload::Live {
-                "taken over"
-            } else {
-                "needs a restart"
-            };
-            let key = if option.name == "config" {
-                "-".to_owned()
-            } else {
-                format!("`{}`", option.key())
-            };
-            text.push_str(&format!(
-                "| `--{}{value}` | `{}` | {key} | {} | {} | {reload} |\n",
-                option.name,
-                option.env,
-                default.replace(',', ", "),
-                option.help.replace('|', "\\|")
-            ));
+    let mut section = None;
+    for option in options::all() {
+        if section.replace(option.section) != Some(option.section) {
+            text.push_str(&format!("\n### {}\n\n{HEAD}", option.section.title));
         }
+        text.push_str(&row(option));
     }
     text
+}
+
+fn row(option: &Opt) -> String {
+    let usual = Role::Sigma;
+    let others = || Role::ALL.into_iter().filter(move |role| *role != usual);
+    let value = option.value.map_or_else(String::new, |value| {
+        format!(" {}", value.replace('|', "\\|"))
+    });
+    let code = |text: &str| match text {
+        "" => "none".to_owned(),
+        text => format!("`{}`", text.replace(',', ", ")),
+    };
+    let mut flag = format!("`--{}{value}`", option.name(usual));
+    let mut key = format!("`{}`", option.key(usual));
+    let mut default = code(option.default(usual));
+    for role in others() {
+        if option.name(role) != option.name(usual) {
+            flag.push_str(&format!("; {}: `--{}`", role.as_str(), option.name(role)));
+            key.push_str(&format!("; {}: `{}`", role.as_str(), option.key(role)));
+        }
+        if option.default(role) != option.default(usual) {
+            let own = code(option.default(role));
+            default.push_str(&format!("; {}: {own}", role.as_str()));
+        }
+    }
+    if !option.stands_in_file() {
+        "-".clone_into(&mut key);
+    }
+    let reload = match option.reload {
+        Reload::Live => "taken over",
+        Reload::Restart => "needs a restart",
+    };
+    format!(
+        "| {flag} | `{}` | {key} | {default} | {} | {reload} |\n",
+        option.env,
+        option.help.replace('|', "\\|")
+    )
 }
 
 #[test]
@@ -348,9 +393,171 @@ fn docs_list_every_option_as_the_table_has_it() {
         std::fs::write(path, format!("{head}{BEGIN}{}{END}{tail}", documented())).unwrap();
         return;
     }
-    assert_eq!(
-        table,
-        documented(),
-        "docs/CONFIG.md is not what the table of options says; UPDATE_GOLDEN=1 writes it anew"
+    let wanted = documented();
+    let missing: Vec<&str> = wanted
+        .lines()
+        .filter(|line| !table.contains(line))
+        .collect();
+    assert!(
+        table == wanted,
+        "docs/CONFIG.md is not what the table of options says; UPDATE_GOLDEN=1 writes it anew. It lacks:\n{}",
+        missing.join("\n")
     );
+}
+
+/// The configuration file of the specification, as it is in use.
+const SPECIFIED: &str = "# LunaSentri Agent Configuration
+server_url: \"https://lunasentri-api.serverplus.org/\"
+api_key: \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"
+interval: \"10s\"
+retry_backoff: \"5s\"
+max_retries: 3
+system_info_period: \"1h\"
+";
+
+fn luna(args: &[&str], env: &[(&str, &str)]) -> Push {
+    match parse_as("/usr/local/bin/lunasentri-agent", args, env) {
+        Ok(Command::Run(config)) => config.push.unwrap(),
+        other => panic!("{args:?} {env:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn the_file_of_the_luna_specification_works_unchanged() {
+    let file = temporary_file("luna", SPECIFIED);
+    let file = file.to_str().unwrap();
+    let push = luna(&["--config", file], &[]);
+    assert_eq!(
+        push.server_url.as_str(),
+        "https://lunasentri-api.serverplus.org"
+    );
+    assert!(matches!(&push.key, KeySource::Given(key) if key.expose().starts_with("AAEC")));
+    assert_eq!(
+        (push.interval, push.retry_backoff, push.max_retries),
+        (Duration::from_secs(10), Duration::from_secs(5), 3)
+    );
+    assert_eq!(push.system_info_period, Duration::from_secs(3600));
+    assert_eq!(push.backfill, Backfill::Off);
+    // Command line over environment over file, in the spellings of the original.
+    let push = luna(
+        &[
+            "-config",
+            file,
+            "-interval=30s",
+            "--server-url",
+            "https://one.example",
+        ],
+        &[
+            ("LUNASENTRI_SERVER_URL", "https://other.example"),
+            ("LUNASENTRI_MAX_RETRIES", "0"),
+            ("LUNASENTRI_RETRY_BACKOFF", "1m"),
+        ],
+    );
+    assert_eq!(push.server_url.as_str(), "https://one.example");
+    assert_eq!(
+        (push.interval, push.retry_backoff, push.max_retries),
+        (Duration::from_secs(30), Duration::from_secs(60), 0)
+    );
+}
+
+#[test]
+fn a_luna_agent_without_a_key_or_with_a_key_for_everybody_to_read_does_not_start() {
+    let said = |args: &[&str], env: &[(&str, &str)]| -> String {
+        match parse_as("lunasentri-agent", args, env) {
+            Err(Refusal::Mistakes(mistakes)) => mistakes.iter().map(|m| format!("{m}\n")).collect(),
+            other => panic!("{args:?} gave {other:?}"),
+        }
+    };
+    let none = temporary_file("luna-empty", "");
+    let none = none.to_str().unwrap();
+    assert!(said(&["--config", none], &[]).contains("--api-key-file is missing"));
+    let key = ("LUNASENTRI_API_KEY", "k");
+    let plain = ["--config", none, "--server-url", "http://luna.example"];
+    assert!(said(&plain, &[key]).contains("plain http"));
+    luna(
+        &["--config", none, "--server-url", "http://127.0.0.1:8080"],
+        &[key],
+    );
+    luna(&[&plain[..], &["--plain-http"]].concat(), &[key]);
+    let wrong = temporary_file(
+        "luna-wrong",
+        "api_key: k\ninterval: 30\nmax_retries: -1\nretry_backof: 5s\nsystem_info_period: soon\n",
+    );
+    let said = said(&["--config", wrong.to_str().unwrap()], &[]);
+    for part in [
+        "--interval: \"30\"",
+        "--max-retries: \"-1\"",
+        "did you mean `retry_backoff`?",
+        "--system-info-period: \"soon\"",
+        "such as 10s",
+    ] {
+        assert!(said.contains(part), "{part:?} is missing in:\n{said}");
+    }
+    assert!(!said.contains("api_key: k"));
+}
+
+#[test]
+fn every_loop_can_be_switched_on_in_any_role() {
+    let both = config(
+        &["--push", "--push-key", "k", "--api-key", "s", "--guest-api"],
+        &[],
+    );
+    assert!(both.sigma.is_some() && both.push.is_some() && both.guest.api);
+    let Ok(Command::Run(luna)) = parse_as(
+        "lunasentri-agent",
+        &[
+            "--api-key",
+            "k",
+            "--heartbeat",
+            "--sigma-api-key",
+            "s",
+            "--sigma-interval",
+            "5",
+            "--metrics-port",
+            "9102",
+            "--port-scan",
+        ],
+        &[],
+    ) else {
+        panic!()
+    };
+    let sigma = luna.sigma.unwrap();
+    assert!(matches!(&sigma.api.key, KeySource::Given(key) if key.expose() == "s"));
+    assert_eq!(sigma.interval, Duration::from_secs(5));
+    assert!(luna.scan.is_some() && luna.http.is_some());
+    let Ok(Command::Run(guest)) = parse_as("guest-agent", &["--config", "/nonexistent.conf"], &[])
+    else {
+        // A file that is named must be there.
+        let Ok(Command::Run(guest)) = parse_as("guest-agent", &[], &[]) else {
+            panic!()
+        };
+        assert_eq!(guest.http.unwrap().ports, [8080]);
+        assert!(guest.sigma.is_none() && guest.push.is_none() && guest.guest.api);
+        return;
+    };
+    panic!("{guest:?}");
+}
+
+#[test]
+fn secrets_are_hidden_from_those_who_list_the_settings() {
+    let Ok(Command::Check(wanted)) = parse_with(
+        &["check", "--api-key", "sk_sigma_secret", "--json"],
+        &[("LUNASENTRI_API_KEY", "luna-secret")],
+    ) else {
+        panic!()
+    };
+    let shown = format!("{:?}", wanted.settings);
+    assert!(
+        !shown.contains("secret") && shown.contains("(hidden)"),
+        "{shown}"
+    );
+    let setting = |name: &str| {
+        wanted
+            .settings
+            .iter()
+            .find(|setting| setting.name == name)
+            .unwrap()
+    };
+    assert_eq!(setting("api-key").origin.to_string(), "command line");
+    assert_eq!(setting("interval").origin.to_string(), "default");
 }

@@ -1,11 +1,18 @@
 //! Texts of options → values; each error says what is allowed.
 
 use std::net::IpAddr;
+#[cfg(feature = "guest")]
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+#[cfg(any(feature = "luna", feature = "sigma"))]
 use std::time::Duration;
 
+#[cfg(feature = "sigma")]
 use portscan::{PortRanges, Sources};
+
+#[cfg(feature = "guest")]
+use super::config::Manager;
 
 type Parsed<T> = Result<T, String>;
 
@@ -40,6 +47,7 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
 }
 
 /// Whole seconds, or a number with one of the units `s`, `m`, `h`.
+#[cfg(feature = "sigma")]
 pub(super) fn duration(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |value| {
         let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {
@@ -86,6 +94,7 @@ pub(super) fn ip(value: &str) -> Parsed<IpAddr> {
 }
 
 /// `START-END`, single ports, and several of them separated by commas; `!` takes some out again.
+#[cfg(feature = "sigma")]
 pub(super) fn port_ranges(value: &str) -> Parsed<PortRanges> {
     const ALLOWED: &str =
         "allowed: START-END with 1 <= START <= END <= 65535, several separated by commas";
@@ -99,6 +108,7 @@ pub(super) fn port_ranges(value: &str) -> Parsed<PortRanges> {
 }
 
 /// A table of owners' categories.
+#[cfg(feature = "sigma")]
 pub(super) fn sources(value: &str) -> Parsed<Sources> {
     value.parse().map_err(|error| {
         format!("{error}; allowed: NAME or NAME=PROGRAM|PROGRAM, several separated by commas")
@@ -135,6 +145,7 @@ pub(crate) fn sigma_reserved(name: &str) -> bool {
 }
 
 /// An `http` or `https` URL with a host and without credentials, query or fragment.
+#[cfg(feature = "sigma")]
 pub(super) fn http_url(value: &str) -> Parsed<String> {
     match sigma_client::check_url(value) {
         Ok(()) => Ok(value.to_owned()),
@@ -144,10 +155,135 @@ pub(super) fn http_url(value: &str) -> Parsed<String> {
     }
 }
 
+/// The same for the server that samples are pushed to.
+#[cfg(feature = "luna")]
+pub(super) fn push_url(value: &str) -> Parsed<metricpush::ServerUrl> {
+    match metricpush::ServerUrl::parse(value) {
+        Ok(server) => Ok(server),
+        Err(why) => Err(format!("{why}; allowed: https://HOST[:PORT][/PATH]")),
+    }
+}
+
+/// The base URL of a guest's manager.
+#[cfg(feature = "guest")]
+pub(super) fn manager(value: &str) -> Parsed<Manager> {
+    parse_manager(value).ok_or_else(|| {
+        "allowed: http://ADDRESS[:PORT][/PATH], such as http://172.16.0.1:18080; the manager is this guest's own host, so it is asked by its address and without TLS".to_owned()
+    })
+}
+
+#[cfg(feature = "guest")]
+fn parse_manager(value: &str) -> Option<Manager> {
+    let rest = value.strip_prefix("http://")?;
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+    if !plain || path.contains(['?', '#', '%', '\\']) {
+        return None;
+    }
+    let address = match authority.parse::<SocketAddr>() {
+        Ok(address) => address,
+        Err(_) => {
+            let bare = authority
+                .strip_prefix('[')
+                .and_then(|bare| bare.strip_suffix(']'));
+            let ip: IpAddr = bare.unwrap_or(authority).parse().ok()?;
+            // An IPv6 address without brackets could be one with a port.
+            if ip.is_ipv6() != bare.is_some() {
+                return None;
+            }
+            SocketAddr::new(ip, 80)
+        }
+    };
+    (address.port() != 0).then(|| Manager {
+        authority: authority.to_owned(),
+        address,
+        path: path.trim_end_matches('/').to_owned(),
+    })
+}
+
+/// The id of a VM at its manager: it becomes a part of a URL's path.
+#[cfg(feature = "guest")]
+pub(super) fn vm_id(value: &str) -> Parsed<String> {
+    let plain = (1..=128).contains(&value.len())
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && !value.starts_with('.');
+    if plain {
+        Ok(value.to_owned())
+    } else {
+        Err("allowed: letters, digits, dots, hyphens and underscores, at most 128".to_owned())
+    }
+}
+
+/// A whole number.
+#[cfg(feature = "luna")]
+pub(super) fn number(allowed: RangeInclusive<u32>) -> impl Fn(&str) -> Parsed<u32> {
+    move |value| {
+        let number = value.parse().ok().filter(|number| allowed.contains(number));
+        number.ok_or_else(|| format!("allowed: {} to {}", allowed.start(), allowed.end()))
+    }
+}
+
+/// A size in MiB, as bytes.
+pub(super) fn mebibytes(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<u64> {
+    move |value| {
+        let number = value.parse().ok().filter(|number| allowed.contains(number));
+        number
+            .map(|mebibytes: u64| mebibytes << 20)
+            .ok_or_else(|| format!("allowed: {} to {} (MiB)", allowed.start(), allowed.end()))
+    }
+}
+
+/// A duration as Go writes it: numbers with units, one after the other, such as `300ms` or `1m30s`; `d` counts days.
+#[cfg(feature = "luna")]
+pub(super) fn span(allowed: RangeInclusive<Duration>) -> impl Fn(&str) -> Parsed<Duration> {
+    move |value| {
+        go_duration(value)
+            .filter(|span| allowed.contains(span))
+            .ok_or_else(|| {
+                format!(
+                    "allowed: {:?} to {:?}, a number with its unit, such as 10s, 1m30s or 1h",
+                    allowed.start(),
+                    allowed.end()
+                )
+            })
+    }
+}
+
+#[cfg(feature = "luna")]
+fn go_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(after.len());
+        let (unit, next) = after.split_at(letters);
+        let scale = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        let number: f64 = number.parse().ok()?;
+        total = total.checked_add(Duration::try_from_secs_f64(number * scale).ok()?)?;
+        rest = next;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
 /// A file of certificates or a key, which must be there.
+#[cfg(any(feature = "sigma", feature = "luna"))]
 pub(super) fn pem(value: &str) -> Parsed<PathBuf> {
     let path = PathBuf::from(value);
-    crate::keyfile::read_pem(&path).map(|_| path)
+    crate::secret::read_pem(&path).map(|_| path)
 }
 
 /// A folder, which must be there.
@@ -161,6 +297,7 @@ pub(super) fn folder(value: &str) -> Parsed<PathBuf> {
 }
 
 /// A name that the API may dial.
+#[cfg(feature = "sigma")]
 pub(super) fn alias(value: &str) -> Parsed<String> {
     let plain =
         value.len() <= 253 && !value.contains(|c: char| c.is_control() || c.is_whitespace());
@@ -172,6 +309,7 @@ pub(super) fn alias(value: &str) -> Parsed<String> {
 }
 
 /// An address that somebody else can reach.
+#[cfg(feature = "sigma")]
 pub(super) fn reachable_ip(value: &str) -> Parsed<IpAddr> {
     let ip = ip(value)?;
     if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
@@ -219,6 +357,70 @@ mod tests {
             "+1-5",
         ] {
             assert!(port_ranges(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn a_manager_is_an_address_of_this_host() {
+        for (text, address, path) in [
+            ("http://172.16.0.1:18080", "172.16.0.1:18080", ""),
+            ("http://172.16.0.1/api/", "172.16.0.1:80", "/api"),
+            ("http://[fd00::1]:18080/", "[fd00::1]:18080", ""),
+            ("http://[fd00::1]", "[fd00::1]:80", ""),
+        ] {
+            let manager = manager(text).unwrap();
+            assert_eq!(
+                (manager.address.to_string().as_str(), manager.path.as_str()),
+                (address, path)
+            );
+        }
+        for wrong in [
+            "",
+            "172.16.0.1:18080",
+            "https://172.16.0.1",
+            "http://",
+            "http://manager:18080",
+            "http://fd00::1",
+            "http://172.16.0.1:0",
+            "http://172.16.0.1:99999",
+            "http://u@172.16.0.1",
+            "http://172.16.0.1/a b",
+            "http://172.16.0.1/?q",
+        ] {
+            assert!(manager(wrong).is_err(), "{wrong:?} was taken");
+        }
+    }
+
+    #[test]
+    fn durations_of_go_are_read_and_bare_numbers_are_not() {
+        for (text, milliseconds) in [
+            ("300ms", 300),
+            ("10s", 10_000),
+            ("1m30s", 90_000),
+            ("1h", 3_600_000),
+            ("1.5h", 5_400_000),
+            ("2d", 172_800_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(
+                go_duration(text),
+                Some(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
+        }
+        for wrong in [
+            "",
+            "10",
+            "s",
+            "-5s",
+            "1x",
+            "1h5",
+            "1..5s",
+            "10 s",
+            "1e3s",
+            "99999999999999999999h",
+        ] {
+            assert_eq!(go_duration(wrong), None, "{wrong:?} was taken");
         }
     }
 

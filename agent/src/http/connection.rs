@@ -77,6 +77,7 @@ impl Connection {
     }
 
     /// The request is here as a whole: from now on it is we who keep the peer waiting.
+    #[cfg(feature = "sigma")]
     pub(super) fn has_all(&self) {
         self.set(Phase::Busy);
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, listen as start,
@@ -9,7 +10,6 @@ use rustix::net::{
 };
 use tokio::net::TcpListener;
 
-use crate::cli::Http;
 use crate::shared::Listening;
 
 /// Connections that may wait to be accepted.
@@ -17,14 +17,22 @@ const BACKLOG: i32 = 128;
 
 /// Listens where the configuration says; `::` means both families, whatever the host's default for it is, and IPv4 alone where the
 /// kernel has no IPv6.
-pub(crate) fn listen(http: &Http) -> io::Result<(TcpListener, Listening)> {
-    match open(http.address, http.port) {
-        Err(error)
-            if http.address.is_unspecified() && http.address.is_ipv6() && no_ipv6(&error) =>
-        {
-            open(Ipv4Addr::UNSPECIFIED.into(), http.port)
+pub(crate) fn listen(address: IpAddr, port: u16) -> io::Result<(TcpListener, Listening)> {
+    match open(address, port) {
+        Err(error) if address.is_unspecified() && address.is_ipv6() && no_ipv6(&error) => {
+            open(Ipv4Addr::UNSPECIFIED.into(), port)
         }
         other => other,
+    }
+}
+
+/// Whether the agent could listen there now; nothing stays open.
+pub(crate) fn try_port(address: IpAddr, port: u16) -> io::Result<()> {
+    match bound(address, port) {
+        Err(error) if address.is_unspecified() && address.is_ipv6() && no_ipv6(&error) => {
+            bound(Ipv4Addr::UNSPECIFIED.into(), port).map(drop)
+        }
+        other => other.map(drop),
     }
 }
 
@@ -39,6 +47,20 @@ fn no_ipv6(error: &io::Error) -> bool {
 }
 
 fn open(address: IpAddr, port: u16) -> io::Result<(TcpListener, Listening)> {
+    let socket = bound(address, port)?;
+    start(&socket, BACKLOG)?;
+    let bound = SocketAddr::try_from(getsockname(&socket)?)?;
+    let listener = TcpListener::from_std(std::net::TcpListener::from(socket))?;
+    Ok((
+        listener,
+        Listening {
+            port: bound.port(),
+            ipv6: address.is_ipv6() && !address.is_loopback(),
+        },
+    ))
+}
+
+fn bound(address: IpAddr, port: u16) -> io::Result<OwnedFd> {
     let family = if address.is_ipv6() {
         AddressFamily::INET6
     } else {
@@ -56,14 +78,5 @@ fn open(address: IpAddr, port: u16) -> io::Result<(TcpListener, Listening)> {
     // A restart must not wait for the connections of the last run to fade.
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &SocketAddr::new(address, port))?;
-    start(&socket, BACKLOG)?;
-    let bound = SocketAddr::try_from(getsockname(&socket)?)?;
-    let listener = TcpListener::from_std(std::net::TcpListener::from(socket))?;
-    Ok((
-        listener,
-        Listening {
-            port: bound.port(),
-            ipv6: address.is_ipv6() && !address.is_loopback(),
-        },
-    ))
+    Ok(socket)
 }

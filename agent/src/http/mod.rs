@@ -1,16 +1,23 @@
 //! The agent's HTTP server: where it listens and what it answers.
 
 mod answer;
+#[cfg(feature = "sigma")]
 mod body;
 mod connection;
+#[cfg(feature = "guest")]
+mod guest;
 mod listen;
 mod metrics;
+#[cfg(feature = "sigma")]
+mod pace;
+#[cfg(feature = "sigma")]
 mod ports;
 mod server;
 mod status;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+#[cfg(feature = "sigma")]
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode, header};
@@ -19,18 +26,17 @@ use serde_json::json;
 
 use crate::cli::Config;
 use crate::keyfile::Token;
+use crate::place::Place;
+#[cfg(feature = "sigma")]
 use crate::ports::Ports;
 use crate::shared::Shared;
-use crate::snapshot::Place;
 use answer::{Answer, error, method_not_allowed, text};
 pub(crate) use connection::Limits;
-pub(crate) use listen::listen;
+pub(crate) use listen::{listen, try_port};
 use metrics::Scrapes;
+#[cfg(feature = "sigma")]
 pub(crate) use ports::page as ports_page;
 pub(crate) use server::serve;
-
-/// Allocations that are answered in one second; an API that manages a host needs a few a day.
-const ALLOCATIONS_PER_SECOND: u32 = 100;
 
 /// Everything the routes show.
 #[derive(Clone)]
@@ -40,18 +46,27 @@ pub(crate) struct Routes {
     pub(crate) settings: tokio::sync::watch::Receiver<Arc<Config>>,
     pub(crate) place: Place,
     /// `None`: ports are not scanned.
+    #[cfg(feature = "sigma")]
     pub(crate) ports: Option<Arc<Ports>>,
+    /// `None`: the pages are not those that a guest's manager reads.
+    #[cfg(feature = "guest")]
+    pub(crate) guest: Option<tokio::sync::watch::Receiver<crate::loops::guest::Reading>>,
+    /// `None`: no samples are pushed.
+    #[cfg(feature = "luna")]
+    pub(crate) outbox: Option<Arc<crate::push::Outbox>>,
     pub(crate) token: Option<Token>,
     /// Whether the metrics page also has node_exporter's names.
+    #[cfg(feature = "sigma")]
     pub(crate) node_compat: bool,
-    pub(crate) pace: Arc<Pace>,
+    #[cfg(feature = "sigma")]
+    pub(crate) pace: Arc<pace::Pace>,
     pub(crate) scrapes: Arc<Scrapes>,
 }
 
 impl server::Handler for Routes {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
-        if path != "/healthz" && !self.admits(&request) {
+        if !matches!(path, "/healthz" | "/health") && !self.admits(&request) {
             let mut answer = error(
                 StatusCode::UNAUTHORIZED,
                 "this agent wants a token: `Authorization: Bearer …`",
@@ -67,26 +82,24 @@ impl server::Handler for Routes {
             "/healthz" if reads => text(StatusCode::OK, "ok\n"),
             "/version" if reads => version(),
             "/status" if reads => status::status(self),
-            "/metrics" if reads => metrics::metrics(self, &request).await,
-            "/ports" if reads => ports::list(self.ports.as_deref(), request.uri().query()),
-            "/ports/allocate" if request.method() == Method::POST => self.allocate(request).await,
-            "/healthz" | "/version" | "/status" | "/metrics" | "/ports" => {
-                method_not_allowed("GET, HEAD")
-            }
-            "/ports/allocate" => method_not_allowed("POST"),
-            _ => match path.strip_prefix("/ports/allocate/") {
-                Some(lease) if request.method() == Method::DELETE => {
-                    ports::release(self.ports.as_ref(), lease)
-                }
-                Some(_) => method_not_allowed("DELETE"),
-                None => error(
-                    StatusCode::NOT_FOUND,
-                    "no such page; there are /healthz, /metrics, /ports, /status and /version",
-                ),
-            },
+            #[cfg(feature = "guest")]
+            "/health" if reads && self.guest.is_some() => guest::health(request.headers()),
+            "/metrics" if reads => self.metrics(&request).await,
+            "/healthz" | "/version" | "/status" | "/metrics" => method_not_allowed("GET, HEAD"),
+            #[cfg(feature = "guest")]
+            "/health" if self.guest.is_some() => method_not_allowed("GET, HEAD"),
+            #[cfg(feature = "sigma")]
+            _ if path == "/ports" || path.starts_with("/ports/") => self.ports(request).await,
+            _ => error(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
         }
     }
 }
+
+const NO_SUCH_PAGE: &str = if cfg!(feature = "sigma") {
+    "no such page; there are /healthz, /metrics, /ports, /status and /version"
+} else {
+    "no such page; there are /healthz, /metrics, /status and /version"
+};
 
 impl Routes {
     fn admits(&self, request: &Request<Incoming>) -> bool {
@@ -99,43 +112,51 @@ impl Routes {
             .is_none_or(|token| token.is_brought_by(brought))
     }
 
-    async fn allocate(&self, request: Request<Incoming>) -> Answer {
-        if self.pace.admits(Instant::now()) {
-            return ports::allocate(self.ports.as_ref(), request).await;
+    async fn metrics(&self, request: &Request<Incoming>) -> Answer {
+        #[cfg(feature = "guest")]
+        if let Some(reading) = &self.guest
+            && !guest::wants_prometheus(request.headers(), request.uri().query())
+        {
+            return guest::metrics(reading).await;
         }
-        let mut answer = text(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many allocations in this second; try again in the next",
-        );
-        answer
-            .headers_mut()
-            .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-        answer
+        metrics::metrics(self, request).await
     }
-}
 
-/// Counts what happens in a second, and says when it is enough.
-#[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<Option<(Instant, u32)>>);
-
-impl Pace {
-    fn admits(&self, now: Instant) -> bool {
-        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *second {
-            Some((start, count)) if now.duration_since(*start) < Duration::from_secs(1) => {
-                *count += 1;
-                *count <= ALLOCATIONS_PER_SECOND
+    #[cfg(feature = "sigma")]
+    async fn ports(&self, request: Request<Incoming>) -> Answer {
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        match request.uri().path() {
+            "/ports" if reads => ports::list(self.ports.as_deref(), request.uri().query()),
+            "/ports" => method_not_allowed("GET, HEAD"),
+            "/ports/allocate" if request.method() == Method::POST => {
+                if !self.pace.admits(Instant::now()) {
+                    return ports::too_many();
+                }
+                ports::allocate(self.ports.as_ref(), request).await
             }
-            other => {
-                *other = Some((now, 1));
-                true
-            }
+            "/ports/allocate" => method_not_allowed("POST"),
+            path => match path.strip_prefix("/ports/allocate/") {
+                Some(lease) if request.method() == Method::DELETE => {
+                    ports::release(self.ports.as_ref(), lease)
+                }
+                Some(_) => method_not_allowed("DELETE"),
+                None => error(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
+            },
         }
     }
 }
 
 fn version() -> Answer {
-    let features: &[&str] = if cfg!(feature = "lab") { &["lab"] } else { &[] };
+    let features: &[&str] = &[
+        #[cfg(feature = "lab")]
+        "lab",
+        #[cfg(feature = "sigma")]
+        "sigma",
+        #[cfg(feature = "luna")]
+        "luna",
+        #[cfg(feature = "guest")]
+        "guest",
+    ];
     answer::json(
         StatusCode::OK,
         &json!({ "name": "sigma-agent", "version": env!("CARGO_PKG_VERSION"), "architecture": std::env::consts::ARCH, "features": features }),

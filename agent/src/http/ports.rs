@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
 use hyper::{Request, StatusCode};
 use portscan::{AllocateError, Allocation, LeaseId, Process, Socket, State, Verdict};
 use serde_json::{Map, Value, json};
@@ -201,6 +202,18 @@ pub(super) async fn allocate(ports: Option<&Arc<Ports>>, request: Request<Incomi
             "Scan failed: it was cut off",
         ),
     }
+}
+
+/// The answer to one allocation too many in a second.
+pub(super) fn too_many() -> Answer {
+    let mut answer = text(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many allocations in this second; try again in the next",
+    );
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
 }
 
 /// Ends leases soon after their servers have come; costs nothing while there are none.

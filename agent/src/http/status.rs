@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use periodic::{Health, Moment, State};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Routes;
 use super::answer::{Answer, json as answer};
@@ -10,31 +10,73 @@ use crate::clock::rfc3339;
 
 pub(super) fn status(routes: &Routes) -> Answer {
     let settings = routes.settings.borrow().clone();
-    let shared = &routes.shared;
-    let record = shared.record();
-    let reported = shared.reported();
     let loops: Vec<Value> = routes.board.snapshot().iter().map(one_loop).collect();
-    let body = json!({
-        "agent": {
+    let mut body = Map::new();
+    body.insert(
+        "agent".to_owned(),
+        json!({
             "version": env!("CARGO_PKG_VERSION"),
+            "role": settings.role.as_str(),
             "pid": std::process::id(),
-            "uptime_seconds": shared.started.elapsed().as_secs(),
-        },
-        "host": {
+            "uptime_seconds": routes.shared.started.elapsed().as_secs(),
+        }),
+    );
+    #[cfg(feature = "sigma")]
+    if let Some(sigma) = &settings.sigma {
+        about_sigma(&mut body, &sigma.api.url, &routes.shared.sigma);
+    }
+    #[cfg(feature = "luna")]
+    if let (Some(push), Some(outbox)) = (&settings.push, &routes.outbox) {
+        body.insert("push".to_owned(), about_push(push, &outbox.totals()));
+    }
+    body.insert("loops".to_owned(), loops.into());
+    answer(StatusCode::OK, &body.into())
+}
+
+#[cfg(feature = "sigma")]
+fn about_sigma(body: &mut Map<String, Value>, url: &str, sigma: &crate::shared::Sigma) {
+    let (record, reported) = (sigma.record(), sigma.reported());
+    body.insert(
+        "host".to_owned(),
+        json!({
             "hostname": reported.as_ref().map(|reported| &reported.hostname),
             "addresses": reported.as_ref().map(|reported| &reported.addresses),
             "public_ip": reported.as_ref().and_then(|reported| reported.public_ip),
-        },
-        "api": {
-            "url": settings.api.url,
+        }),
+    );
+    body.insert(
+        "api".to_owned(),
+        json!({
+            "url": url,
             "registered": record.is_some(),
             "id": record.as_ref().map(|record| &record.id),
             "hostname": record.as_ref().map(|record| &record.hostname),
             "status": record.as_ref().map(|record| record.status.as_str()),
+        }),
+    );
+}
+
+#[cfg(feature = "luna")]
+fn about_push(push: &crate::cli::Push, totals: &crate::push::Totals) -> Value {
+    let backlog = &totals.backlog;
+    json!({
+        "server": push.server_url.as_str(),
+        "interval_seconds": push.interval.as_secs_f64(),
+        "sent": totals.sent,
+        "backfilled": totals.backfilled,
+        "refused": totals.refused,
+        "backlog": {
+            "samples": backlog.samples,
+            "bytes": backlog.bytes,
+            "on_disk": backlog.on_disk,
+            "dropped": {
+                "size": backlog.dropped.by_size,
+                "age": backlog.dropped.by_age,
+                "damage": backlog.dropped.by_damage,
+                "memory": backlog.dropped_from_memory,
+            },
         },
-        "loops": loops,
-    });
-    answer(StatusCode::OK, &body)
+    })
 }
 
 fn one_loop(health: &Health) -> Value {

@@ -1,14 +1,44 @@
 //! What the agent does again and again; the supervisor decides when.
 
+#[cfg(feature = "guest")]
+pub(crate) mod guest;
+#[cfg(feature = "guest")]
+pub(crate) mod guest_report;
+#[cfg(feature = "sigma")]
 pub(crate) mod public_ip;
+#[cfg(feature = "luna")]
+pub(crate) mod push;
+#[cfg(feature = "sigma")]
 pub(crate) mod register_heartbeat;
+#[cfg(feature = "luna")]
+pub(crate) mod sample;
+#[cfg(feature = "sigma")]
 pub(crate) mod scan;
 
 /// The names of the loops at the supervisor, in `/status` and in metrics.
 pub(crate) const HTTP: &str = "http";
 pub(crate) const HEARTBEAT: &str = "heartbeat";
+#[cfg(feature = "sigma")]
 pub(crate) const PUBLIC_IP: &str = "public-ip";
+#[cfg(feature = "sigma")]
 pub(crate) const SCAN: &str = "scan";
+#[cfg(feature = "luna")]
+pub(crate) const SAMPLE: &str = "sample";
+#[cfg(feature = "luna")]
+pub(crate) const PUSH: &str = "push";
+#[cfg(feature = "luna")]
+pub(crate) const BACKFILL: &str = "backfill";
+#[cfg(feature = "guest")]
+pub(crate) const GUEST: &str = "guest";
+#[cfg(feature = "guest")]
+pub(crate) const REPORT: &str = "guest-report";
 
-/// How this agent introduces itself to servers.
-const USER_AGENT: &str = concat!("sigma-agent/", env!("CARGO_PKG_VERSION"));
+/// The loops that look at a changed configuration at once.
+pub(crate) const WOKEN_BY_RELOAD: &[&str] = &[
+    HTTP,
+    #[cfg(feature = "sigma")]
+    PUBLIC_IP,
+    HEARTBEAT,
+    #[cfg(feature = "luna")]
+    PUSH,
+];

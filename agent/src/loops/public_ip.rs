@@ -9,8 +9,9 @@ use ipdiscover::{Address, Family};
 use periodic::{Backoff, Control, Failure, Outcome, Retry};
 use tokio::sync::watch;
 
-use crate::cli::{Addresses, Config, Lookup};
-use crate::snapshot::{Place, reportable_addresses};
+use crate::cli::{Config, Lookup, Public};
+use crate::place::{Place, reportable_addresses};
+use crate::servers::USER_AGENT;
 
 /// How often the answer is refreshed.
 pub(crate) const REFRESH: Duration = Duration::from_secs(3600);
@@ -60,11 +61,12 @@ pub(crate) struct PublicIp {
 
 impl PublicIp {
     pub(crate) async fn run(&mut self) -> Outcome {
-        let settings = self.settings.borrow_and_update().addresses.clone();
-        let here = reportable_addresses(&self.place, &settings.ignore_interfaces)
+        let config = Arc::clone(&self.settings.borrow_and_update());
+        let settings = &config.public;
+        let here = reportable_addresses(&self.place, &config.ignore_interfaces)
             .await
             .0;
-        if !wanted(&settings, &here) {
+        if !wanted(settings, &here) {
             self.publish(Outside {
                 wanted: Some(false),
                 asked: false,
@@ -74,7 +76,7 @@ impl PublicIp {
         }
         self.outside
             .send_modify(|outside| outside.wanted = Some(true));
-        let outcome = self.ask(&settings, &here).await;
+        let outcome = self.ask(settings, &here).await;
         self.publish(Outside {
             wanted: Some(true),
             asked: true,
@@ -83,7 +85,7 @@ impl PublicIp {
         outcome
     }
 
-    async fn ask(&mut self, settings: &Addresses, here: &[Address]) -> Outcome {
+    async fn ask(&mut self, settings: &Public, here: &[Address]) -> Outcome {
         let mut failed = Vec::new();
         let mut found = false;
         for family in families(here) {
@@ -117,9 +119,9 @@ impl PublicIp {
     }
 }
 
-fn wanted(settings: &Addresses, here: &[Address]) -> bool {
+fn wanted(settings: &Public, here: &[Address]) -> bool {
     match settings.lookup {
-        _ if settings.public.is_some() => false,
+        _ if settings.fixed.is_some() => false,
         Lookup::Off => false,
         Lookup::Always => true,
         Lookup::Auto => !here.iter().any(|address| address.scope.is_public()),
@@ -143,7 +145,7 @@ async fn look_up(services: &[String], family: Family) -> Result<Found, String> {
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     };
     let builder = sigma_client::Client::builder("https://localhost")
-        .user_agent(super::USER_AGENT)
+        .user_agent(USER_AGENT)
         .timeout(DEFAULT_LIMIT)
         .local_address(from);
     let client = builder.build_http().map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipdiscover::{Address, Origin, Scope};
-use periodic::{Control, Failure, Outcome, Retry};
+use periodic::{Backoff, Control, Failure, Outcome, Phase, Policy, Retry};
 use serde_json::{Map, Value};
 use sigma_client::{
     ApiKey, Client, Error, Heartbeat, IpEntry, PublicIp, Registration, StoredAddress, SystemInfo,
@@ -14,13 +14,15 @@ use sigma_client::{
 use tokio::sync::{Semaphore, watch};
 
 use super::public_ip::Outside;
-use crate::cli::{Api, Config, FirstContact, KeySource, Lookup};
-use crate::keyfile;
+use crate::cli::{Api, Config, FirstContact, KeySource, Lookup, Sigma};
+use crate::place::{Place, in_time, reportable_addresses};
+use crate::secret::{self, Secret};
+use crate::servers;
 use crate::shared::{Call, Record, Reported, Shared};
-use crate::snapshot::{Place, Snapshot, in_time, reportable_addresses};
+use crate::snapshot::Snapshot;
 
 /// How long a run may take: a look-up to wait for and three calls of 10 s.
-pub(crate) const LIMIT: Duration = Duration::from_secs(50);
+const LIMIT: Duration = Duration::from_secs(50);
 
 /// How long a new host without any address waits for the first look-up.
 const LOOKUP_WAIT: Duration = Duration::from_secs(17);
@@ -60,7 +62,7 @@ pub(crate) struct Registrar {
 #[derive(Clone)]
 struct Connection {
     client: Client,
-    key: Option<ApiKey>,
+    key: Option<Secret>,
 }
 
 /// What a registration says beyond what every heartbeat says.
@@ -79,6 +81,21 @@ struct Report {
     /// Whether the addresses are all there are.
     complete: bool,
     system_info: SystemInfo,
+}
+
+/// Every wait is in proportion to the interval: at 60 s, retries come after 30 to 120 s, and every 5 minutes where only a person can help.
+pub(crate) fn policy(interval: Duration, phase: Phase) -> Policy {
+    Policy {
+        backoff: Backoff {
+            floor: interval / 2,
+            base: interval * 3 / 2,
+            cap: interval * 2,
+        },
+        slow: interval * 5,
+        wake_gap: interval / 6,
+        limit: LIMIT,
+        ..Policy::every(interval, phase)
+    }
 }
 
 impl Registrar {
@@ -108,11 +125,15 @@ impl Registrar {
     /// One contact with the API.
     pub(crate) async fn run(&mut self) -> Outcome {
         let config = self.take_settings();
-        let connection = self.connection(&config.api).await?;
-        let report = self.report(&config).await?;
+        // The task is there only where heartbeats are on, and a reload does not switch them off.
+        let Some(sigma) = &config.sigma else {
+            return Ok(());
+        };
+        let connection = self.connection(&sigma.api).await?;
+        let report = self.report(&config, sigma).await?;
         let outcome = match self.contact(&connection.client, &config, &report).await {
             Err(error) if error.is_unauthorized() => {
-                match self.with_another_key(&config.api, &connection).await {
+                match self.with_another_key(&sigma.api, &connection).await {
                     Some(client) => self.contact(&client, &config, &report).await,
                     None => Err(error),
                 }
@@ -149,10 +170,11 @@ impl Registrar {
             return None;
         };
         let file = path.clone();
-        match in_time(&self.files, move || keyfile::read(&file)).await? {
+        match in_time(&self.files, move || secret::read(&file)).await? {
             Ok(key) if before.key.as_ref() != Some(&key) => {
                 tracing::info!(file = %path.display(), "the API key has changed: trying the new one");
-                let client = before.client.with_api_key(Some(key.clone()));
+                let new = ApiKey::parse(key.expose()).ok().flatten();
+                let client = before.client.with_api_key(new);
                 self.connection = Some(Connection {
                     client: client.clone(),
                     key: Some(key),
@@ -167,9 +189,8 @@ impl Registrar {
         }
     }
 
-    async fn report(&mut self, config: &Config) -> Result<Report, Failure> {
-        let (local, complete) =
-            reportable_addresses(&self.place, &config.addresses.ignore_interfaces).await;
+    async fn report(&mut self, config: &Config, sigma: &Sigma) -> Result<Report, Failure> {
+        let (local, complete) = reportable_addresses(&self.place, &config.ignore_interfaces).await;
         // Decided from this host's own tables alone, so this waits for no network; an error means that nobody decides any more.
         let outside = self
             .outside
@@ -180,7 +201,7 @@ impl Registrar {
             && outside.is_complete()
             && !self.calls_for_a_look_up(config, &local, &outside);
         let mut addresses = ipdiscover::reportable(local.iter().chain(&outside.addresses));
-        if let Some(fixed) = config.addresses.public {
+        if let Some(fixed) = config.public.fixed {
             put_first(&mut addresses, fixed);
         }
         self.snapshot = match Snapshot::take(&self.place).await {
@@ -197,11 +218,11 @@ impl Registrar {
         let said = Said {
             hostname,
             addresses: addresses.iter().map(|address| address.ip).collect(),
-            alias: config.identity.alias.clone(),
-            ssh_port: config.identity.ssh_port,
+            alias: sigma.alias.clone(),
+            ssh_port: sigma.ssh_port,
         };
         self.count_absences(&said.addresses, complete);
-        self.shared.set_reported(Reported {
+        self.shared.sigma.set_reported(Reported {
             hostname: said.hostname.clone(),
             addresses: said.addresses.clone(),
             public_ip,
@@ -210,7 +231,7 @@ impl Registrar {
             said,
             entries: addresses
                 .iter()
-                .map(|address| entry(address, config.addresses.public))
+                .map(|address| entry(address, config.public.fixed))
                 .collect(),
             complete,
             system_info: system_info(&self.snapshot, metrics_port, public_ip),
@@ -228,8 +249,8 @@ impl Registrar {
             .filter(|address| address.scope.is_public())
             .map(|address| address.ip);
         config
-            .addresses
             .public
+            .fixed
             .or_else(|| public.find(|ip| ip.is_ipv4() || ipv6_served))
     }
 
@@ -239,6 +260,9 @@ impl Registrar {
         config: &Config,
         report: &Report,
     ) -> Result<(), Error> {
+        let Some(sigma) = &config.sigma else {
+            return Ok(());
+        };
         if self
             .registered
             .as_ref()
@@ -247,11 +271,13 @@ impl Registrar {
             tracing::info!(hostname = report.said.hostname, "the hostname has changed");
             self.forget();
         }
-        if self.must_register(config.first_contact, report) {
+        if self.must_register(sigma.first_contact, report) {
             self.register(client, report).await?;
         }
         match self.heartbeat(client, report).await {
-            Err(error) if error.is_unknown_host() => self.start_over(client, config, report).await,
+            Err(error) if error.is_unknown_host() => {
+                self.start_over(client, config, sigma, report).await
+            }
             Err(error) => Err(error),
             Ok(vps) => self.settle(client, report, &vps).await,
         }
@@ -262,10 +288,11 @@ impl Registrar {
         &mut self,
         client: &Client,
         config: &Config,
+        sigma: &Sigma,
         report: &Report,
     ) -> Result<(), Error> {
         self.forget();
-        let awaited = self.awaited(config, report).await;
+        let awaited = self.awaited(config, sigma, report).await;
         let report = awaited.as_ref().unwrap_or(report);
         self.register(client, report).await?;
         self.heartbeat(client, report).await.map(drop)
@@ -287,13 +314,13 @@ impl Registrar {
     }
 
     /// The report with the addresses of the first look-up, where a new host has no address to tell without it.
-    async fn awaited(&mut self, config: &Config, report: &Report) -> Option<Report> {
+    async fn awaited(&mut self, config: &Config, sigma: &Sigma, report: &Report) -> Option<Report> {
         if !report.entries.is_empty() || self.outside.borrow().is_settled() {
             return None;
         }
         let settled = self.outside.wait_for(Outside::is_settled);
         let _ = tokio::time::timeout(LOOKUP_WAIT, settled).await;
-        self.report(config).await.ok()
+        self.report(config, sigma).await.ok()
     }
 
     /// Whether to register before the heartbeat.
@@ -305,21 +332,21 @@ impl Registrar {
             Some(before) => *before != report.said && self.in_service(),
             None => {
                 first_contact == FirstContact::Register
-                    && (self.shared.record().is_none() || self.in_service())
+                    && (self.shared.sigma.record().is_none() || self.in_service())
             }
         };
         due && self.loses_nothing(report)
     }
 
     fn in_service(&self) -> bool {
-        self.shared.record().is_some_and(|record| {
+        self.shared.sigma.record().is_some_and(|record| {
             matches!(record.status, VpsStatus::Active | VpsStatus::Provisioning)
         })
     }
 
     /// Whether the last local public address has gone since nobody had to be asked: then somebody is asked at once.
     fn calls_for_a_look_up(&self, config: &Config, local: &[Address], outside: &Outside) -> bool {
-        let wanted = config.addresses.lookup == Lookup::Auto && config.addresses.public.is_none();
+        let wanted = config.public.lookup == Lookup::Auto && config.public.fixed.is_none();
         let alone = !local.iter().any(|address| address.scope.is_public());
         let calls = wanted && alone && outside.wanted == Some(false);
         if calls {
@@ -361,7 +388,10 @@ impl Registrar {
         };
         let start = Instant::now();
         let outcome = client.register(&registration).await;
-        self.shared.meter(Call::Register).ended(start, &outcome);
+        self.shared
+            .sigma
+            .meter(Call::Register)
+            .ended(start, &outcome);
         let vps = outcome?;
         tracing::info!(
             hostname = vps.hostname,
@@ -389,7 +419,10 @@ impl Registrar {
         };
         let start = Instant::now();
         let outcome = client.heartbeat(&heartbeat).await;
-        self.shared.meter(Call::Heartbeat).ended(start, &outcome);
+        self.shared
+            .sigma
+            .meter(Call::Heartbeat)
+            .ended(start, &outcome);
         let vps = outcome?;
         self.learn(&vps);
         Ok(vps)
@@ -398,7 +431,7 @@ impl Registrar {
     fn forget(&mut self) {
         self.registered = None;
         self.stored = None;
-        self.shared.replace_record(None);
+        self.shared.sigma.replace_record(None);
     }
 
     /// Takes the API's answer in, and says once what an operator should know.
@@ -410,7 +443,7 @@ impl Registrar {
             hostname: vps.hostname.clone(),
             status: vps.status.clone(),
         };
-        if let Some(before) = self.shared.replace_record(Some(record.clone()))
+        if let Some(before) = self.shared.sigma.replace_record(Some(record.clone()))
             && before != record
         {
             tracing::warn!(
@@ -434,31 +467,19 @@ impl Registrar {
 }
 
 fn connect(api: &Api) -> Result<Connection, String> {
-    let key = match &api.key {
-        KeySource::None => None,
-        KeySource::Given(key) => Some(key.clone()),
-        KeySource::File(path) => Some(keyfile::read(path)?),
-    };
-    let mut builder = Client::builder(&api.url)
-        .user_agent(super::USER_AGENT)
-        .api_key(key.clone())
-        .proxies_from_environment(api.proxy_from_environment);
-    if let Some(path) = &api.ca {
-        builder = builder.ca_pem(&keyfile::read_pem(path)?);
-    }
-    if let Some((certificate, private)) = &api.client {
-        builder = builder.client_identity_pem(
-            &keyfile::read_pem(certificate)?,
-            &keyfile::read_pem(private)?,
-        );
-    }
-    let client = builder.build().map_err(|error| error.to_string())?;
+    let key = api.key.read()?;
+    let parsed = key.as_ref().map(|key| ApiKey::parse(key.expose()));
+    let parsed = parsed.transpose().map_err(|error| error.to_string())?;
+    let client = servers::builder(&api.url, &api.server)?
+        .api_key(parsed.flatten())
+        .build()
+        .map_err(|error| error.to_string())?;
     Ok(Connection { client, key })
 }
 
 /// The name to register under: never one that many machines share.
 fn hostname(config: &Config, snapshot: &Snapshot) -> Result<String, String> {
-    if let Some(name) = &config.identity.hostname {
+    if let Some(name) = &config.hostname {
         return Ok(name.clone());
     }
     match snapshot.hostname.as_deref().map(str::trim) {

@@ -11,9 +11,11 @@
 )]
 
 mod answers;
+mod guest;
 mod host;
 mod http;
 mod life;
+mod luna;
 mod outside;
 mod pages;
 mod parts;

@@ -55,6 +55,8 @@ pub(crate) fn binary(args: &[&str]) -> Command {
             [
                 "AGENT_",
                 "SIGMA_",
+                "LUNASENTRI_",
+                "STATE_DIRECTORY",
                 "NOTIFY_",
                 "WATCHDOG_",
                 "INVOCATION_",
@@ -250,6 +252,28 @@ impl Api {
     }
 
     pub(crate) fn serve(lab: sigma_lab::Lab, port: u16) -> Self {
+        Self::run(lab, port, async |listener, lab, stopped| {
+            sigma_lab::serve(listener, lab, stopped).await.unwrap();
+        })
+    }
+
+    /// The lab's LunaSentri server.
+    pub(crate) fn start_luna(lab: sigma_lab::Lab) -> Self {
+        Self::run(lab, 0, async |listener, lab, stopped| {
+            sigma_lab::serve_luna(listener, lab, stopped).await.unwrap();
+        })
+    }
+
+    fn run(
+        lab: sigma_lab::Lab,
+        port: u16,
+        serve: impl AsyncFnOnce(
+            tokio::net::TcpListener,
+            sigma_lab::Lab,
+            std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+        ) + Send
+        + 'static,
+    ) -> Self {
         let listener = wait_for("the API's port", || {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
         });
@@ -264,8 +288,8 @@ impl Api {
                 .unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let stopped = async { drop(stopped.await) };
-                sigma_lab::serve(listener, served, stopped).await.unwrap();
+                let stopped = Box::pin(async { drop(stopped.await) });
+                serve(listener, served, stopped).await;
             });
         });
         Self {
@@ -277,7 +301,11 @@ impl Api {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/api", self.port)
+        format!("{}/api", self.root())
+    }
+
+    pub(crate) fn root(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn key(&self, role: sigma_lab::Role) -> String {

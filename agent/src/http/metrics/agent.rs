@@ -3,10 +3,10 @@
 use std::time::UNIX_EPOCH;
 
 use periodic::{Health, State};
-use promexport::{Counter, Gauge, Histogram, Info, Page};
+use promexport::{Counter, Gauge, Info, Page};
 
 use crate::process::usage;
-use crate::shared::{Call, Shared};
+use crate::shared::Shared;
 
 static BUILD: Info<1> = Info::new("sigma_build_info", "The agent's version.", ["version"]);
 static TASK_UP: Gauge<1> = Gauge::new(
@@ -34,21 +34,6 @@ static TASK_SECONDS: Gauge<1> = Gauge::new(
     "How long the last run of a task took.",
     ["task"],
 );
-static REGISTERED: Gauge<0> = Gauge::new(
-    "sigma_registered",
-    "Whether the API has a record of this host, as it last answered.",
-    [],
-);
-static REQUESTS: Counter<2> = Counter::new(
-    "sigma_api_requests_total",
-    "Calls of the Sigma API, by how they ended.",
-    ["call", "result"],
-);
-static LATENCY: Histogram<1> = Histogram::new(
-    "sigma_api_request_duration_seconds",
-    "How long calls of the Sigma API took.",
-    ["call"],
-);
 static CPU: Counter<0> = Counter::new(
     "process_cpu_seconds_total",
     "Processor time of the agent.",
@@ -73,13 +58,6 @@ static START: Gauge<0> = Gauge::new("process_start_time_seconds", "When the agen
 pub(super) fn write(page: &mut Page, shared: &Shared, tasks: &[Health]) {
     page.info(&BUILD, [env!("CARGO_PKG_VERSION")]);
     tasks.iter().for_each(|health| task(page, health));
-    page.gauge(&REGISTERED, (), shared.record().is_some());
-    for call in Call::ALL {
-        let meter = shared.meter(call);
-        page.counter(&REQUESTS, [call.as_str(), "success"], meter.succeeded());
-        page.counter(&REQUESTS, [call.as_str(), "failure"], meter.failed());
-        page.histogram(&LATENCY, [call.as_str()], &meter.seconds);
-    }
     process(page, shared);
 }
 

@@ -11,7 +11,7 @@ use sysinfo_linux::{
 
 use super::Writing;
 use super::kept::Kept;
-use crate::snapshot::{Kind, Place};
+use crate::place::{Kind, Place};
 
 static CPU: Counter<2> = Counter::new(
     "sigma_host_cpu_seconds_total",

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "sigma")]
 use super::node;
 use sysinfo_linux::{BlockDevice, BlockKind, Host, Interface, Memory, NetworkKind, Result};
 
@@ -16,6 +17,7 @@ pub(crate) struct Kept {
     networks: Table<(NetworkKind, bool)>,
     disks: Table<BlockKind>,
     memory: Option<(Instant, Memory)>,
+    #[cfg(feature = "sigma")]
     pub(super) node: node::Kept,
 }
 

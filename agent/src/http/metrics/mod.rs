@@ -3,8 +3,14 @@
 mod agent;
 mod host;
 mod kept;
+#[cfg(feature = "sigma")]
 mod node;
+#[cfg(feature = "sigma")]
 mod ports;
+#[cfg(feature = "luna")]
+mod push;
+#[cfg(feature = "sigma")]
+mod sigma;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -157,8 +163,7 @@ fn wanted(query: &str) -> Vec<String> {
 /// The page: all of it, or the sources that are wanted.
 fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
     let mut page = Page::new(format);
-    let hostname = routes.shared.reported().map(|reported| reported.hostname);
-    if let Some(hostname) = hostname.or_else(|| routes.place.hostname()) {
+    if let Some(hostname) = hostname(routes) {
         page.constant(HOSTNAME, hostname);
     }
     let mut writing = Writing {
@@ -166,6 +171,7 @@ fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
         sources: Vec::new(),
         wanted,
     };
+    #[cfg(feature = "sigma")]
     if let Some(ports) = routes.ports.as_ref().filter(|_| writing.wants("ports")) {
         ports::write(&mut writing.page, ports);
     }
@@ -175,13 +181,32 @@ fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
     host::write(&mut writing, &routes.place, &mut kept);
+    #[cfg(feature = "sigma")]
     if routes.node_compat {
         node::write(&mut writing, &routes.place, &mut kept.node);
     }
     if writing.wants("agent") {
         agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
+        #[cfg(feature = "sigma")]
+        if routes.settings.borrow().sigma.is_some() {
+            sigma::write(&mut writing.page, &routes.shared.sigma);
+        }
+        #[cfg(feature = "luna")]
+        if let Some(outbox) = &routes.outbox {
+            push::write(&mut writing.page, &outbox.totals());
+        }
     }
     writing.finish()
+}
+
+/// The name under which this host is known elsewhere, or would be.
+fn hostname(routes: &Routes) -> Option<String> {
+    #[cfg(feature = "sigma")]
+    if let Some(reported) = routes.shared.sigma.reported() {
+        return Some(reported.hostname);
+    }
+    let given = routes.settings.borrow().hostname.clone();
+    given.or_else(|| routes.place.hostname())
 }
 
 fn answer(format: Format, packed: bool, body: Vec<u8>) -> Answer {

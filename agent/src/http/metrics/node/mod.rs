@@ -17,7 +17,7 @@ use std::time::Instant;
 use promexport::{Counter, Gauge, Labels, Page, Unknown, Value};
 
 use super::Writing;
-use crate::snapshot::Place;
+use crate::place::Place;
 pub(super) use kept::Kept;
 use tree::Tree;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::kept::Kept;
-use crate::snapshot::Place;
+use crate::place::Place;
 
 /// No file that is read here is longer on a sane host: 100,000 UDP sockets make 15 MB.
 const FILE_LIMIT: usize = 16 << 20;

@@ -1,45 +1,30 @@
-//! The configuration file: a flat YAML mapping of option keys to values, each remembered with its line.
+//! A flat YAML mapping of option keys to values.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-/// A file larger than this is not a configuration.
-pub(super) const MAX_BYTES: u64 = 64 * 1024;
-
-/// `key: value` as it stood in the file; a list has its elements joined by commas.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: String,
-    pub(super) line: usize,
-}
-
-/// Something in the file that is not `key: value`.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) line: usize,
-    pub(super) what: String,
-}
+use super::Found;
 
 /// Reads the entries; a faulty one does not hide the others, a syntax error ends the reading.
-pub(super) fn parse(text: &str) -> (Vec<Entry>, Vec<Fault>) {
+pub(in crate::cli) fn parse(text: &str) -> Found {
     let mut reading = Reading::default();
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => reading.take(event, span.start.line()),
             Err(error) => {
-                reading.fault(error.marker().line(), format!("not YAML: {}", error.info()));
+                reading
+                    .found
+                    .fault(error.marker().line(), format!("not YAML: {}", error.info()));
                 break;
             }
         }
     }
-    (reading.entries, reading.faults)
+    reading.found
 }
 
 /// Where the reading stands: outside, in the mapping, or below one of its keys.
 #[derive(Default)]
 struct Reading {
-    entries: Vec<Entry>,
-    faults: Vec<Fault>,
+    found: Found,
     documents: usize,
     depth: usize,
     /// The key whose value comes next, with its line.
@@ -51,19 +36,13 @@ struct Reading {
 }
 
 impl Reading {
-    fn fault(&mut self, line: usize, what: impl Into<String>) {
-        self.faults.push(Fault {
-            line,
-            what: what.into(),
-        });
-    }
-
     fn take(&mut self, event: Event<'_>, line: usize) {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents == 2 {
-                    self.fault(line, "a second document: one file holds one configuration");
+                    self.found
+                        .fault(line, "a second document: one file holds one configuration");
                 }
             }
             Event::MappingStart(..) => self.open(line, false),
@@ -76,7 +55,9 @@ impl Reading {
                 self.close();
             }
             Event::Scalar(text, style, ..) => self.scalar(&text, style, line),
-            Event::Alias(_) => self.fault(line, "an alias (`*name`): write the value out"),
+            Event::Alias(_) => self
+                .found
+                .fault(line, "an alias (`*name`): write the value out"),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
         }
     }
@@ -87,19 +68,20 @@ impl Reading {
             (1, false) => {}
             (1, true) => {
                 self.in_list = true;
-                self.fault(line, "a list where `key: value` lines are wanted");
+                self.found
+                    .fault(line, "a list where `key: value` lines are wanted");
             }
             (2, true) if self.key.is_some() => self.list = Some(Vec::new()),
             (2, _) => {
                 let key = self.key.take().map_or_else(String::new, |(key, _)| key);
-                self.fault(
+                self.found.fault(
                     line,
                     format!("`{key}` holds a mapping where a value is wanted"),
                 );
             }
             _ => {
                 self.list = None;
-                self.fault(line, "nested deeper than `key: value`");
+                self.found.fault(line, "nested deeper than `key: value`");
             }
         }
     }
@@ -124,7 +106,7 @@ impl Reading {
                 }
             }
             (0, ..) if !text.is_empty() && text != "~" => {
-                self.fault(line, "`key: value` lines are wanted");
+                self.found.fault(line, "`key: value` lines are wanted");
             }
             _ => {}
         }
@@ -134,11 +116,7 @@ impl Reading {
         let Some((key, line)) = self.key.take() else {
             return;
         };
-        if self.entries.iter().any(|entry| entry.key == key) {
-            self.fault(line, format!("`{key}` is given twice"));
-        } else {
-            self.entries.push(Entry { key, value, line });
-        }
+        self.found.put(key, value, line);
     }
 }
 
@@ -147,7 +125,10 @@ mod tests {
     use super::*;
 
     fn check(text: &str, entries: &[(&str, &str, usize)], faults: &[(usize, &str)]) {
-        let (got, wrong) = parse(text);
+        let Found {
+            entries: got,
+            faults: wrong,
+        } = parse(text);
         let got: Vec<_> = got
             .iter()
             .map(|e| (e.key.as_str(), e.value.as_str(), e.line))
@@ -215,7 +196,7 @@ mod tests {
             &[("a", "1", 1), ("b", "2", 3)],
             &[(2, "second document")],
         );
-        let (_, faults) = parse("a: [1, 2\nb: }\n");
+        let Found { faults, .. } = parse("a: [1, 2\nb: }\n");
         assert!(
             faults
                 .iter()

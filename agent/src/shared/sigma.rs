@@ -1,31 +1,21 @@
-//! What the loops learn and the HTTP routes show.
+//! What the heartbeats learn from the Sigma API, and how its calls did.
 
 use std::net::IpAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use promexport::Buckets;
 use sigma_client::VpsStatus;
 
-/// One per process; every part is written by one loop and read by many.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) started: Instant,
-    /// The same moment on the wall clock.
-    pub(crate) began: SystemTime,
+use super::lock;
+
+/// What is known on this side of the API.
+#[derive(Debug, Default)]
+pub(crate) struct Sigma {
     meters: [Meter; 2],
-    listening: Mutex<Option<Listening>>,
     record: Mutex<Option<Record>>,
     reported: Mutex<Option<Reported>>,
-}
-
-/// Where the HTTP server really listens.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Listening {
-    pub(crate) port: u16,
-    /// Whether it can be reached over IPv6 from outside.
-    pub(crate) ipv6: bool,
 }
 
 /// What the API says about this host.
@@ -44,18 +34,7 @@ pub(crate) struct Reported {
     pub(crate) public_ip: Option<IpAddr>,
 }
 
-impl Shared {
-    pub(crate) fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            began: SystemTime::now(),
-            meters: Default::default(),
-            listening: Mutex::default(),
-            record: Mutex::default(),
-            reported: Mutex::default(),
-        }
-    }
-
+impl Sigma {
     /// What was counted of one kind of call.
     pub(crate) fn meter(&self, call: Call) -> &Meter {
         let [register, heartbeat] = &self.meters;
@@ -63,14 +42,6 @@ impl Shared {
             Call::Register => register,
             Call::Heartbeat => heartbeat,
         }
-    }
-
-    pub(crate) fn listening(&self) -> Option<Listening> {
-        *lock(&self.listening)
-    }
-
-    pub(crate) fn set_listening(&self, listening: Listening) {
-        *lock(&self.listening) = Some(listening);
     }
 
     pub(crate) fn record(&self) -> Option<Record> {
@@ -146,9 +117,4 @@ impl Default for Meter {
             seconds: Buckets::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]),
         }
     }
-}
-
-/// A poisoned lock holds a whole value all the same: nothing here is changed in steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
