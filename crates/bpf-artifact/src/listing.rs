@@ -1,0 +1,349 @@
+//! What a registry says is assigned to a host, in any of the shapes that registries use.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::{Candidate, Digest, Hints, SignedManifest, seconds};
+
+/// The longest listing that is read.
+pub const MAX_LISTING_BYTES: usize = 8 << 20;
+
+/// How many entries are read.
+const MAX_ENTRIES: usize = 10_000;
+
+/// Where a manifest travels in a registry that knows none: two entries of `metadata`, which is text to text.
+pub const MANIFEST_KEY: &str = "aegis_manifest";
+
+/// See [`MANIFEST_KEY`].
+pub const MANIFEST_SIGNATURE_KEY: &str = "aegis_signature";
+
+/// The id of an artifact: 1 to 128 of `A-Z a-z 0-9 . _ -`, neither `.` nor `..`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ArtifactId(String);
+
+impl ArtifactId {
+    /// Checks a text.
+    pub fn parse(text: &str) -> Option<ArtifactId> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let good = (1..=128).contains(&text.len())
+            && text.bytes().all(plain)
+            && text != "."
+            && text != "..";
+        good.then(|| ArtifactId(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ArtifactId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a registry says about one artifact. Nobody signed any of it, but for what is in `manifest`.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ListedArtifact {
+    /// What it is asked for by.
+    pub id: ArtifactId,
+    /// `name`, `version`, TTL and parameters, wherever they stood.
+    pub hints: Hints,
+    /// What the archive's SHA-256 should be.
+    pub checksum: Option<Digest>,
+    /// What the archive's size should be.
+    pub size: Option<u64>,
+    /// The registry's signature over the archive.
+    pub signature: Option<String>,
+    /// The signed manifest from `metadata`.
+    pub manifest: Option<SignedManifest>,
+}
+
+impl ListedArtifact {
+    /// The artifact with its downloaded archive, ready to be judged.
+    pub fn candidate(&self, archive: Vec<u8>) -> Candidate {
+        Candidate {
+            archive,
+            signature: self.signature.clone(),
+            manifest: self.manifest.clone(),
+            hints: self.hints.clone(),
+        }
+    }
+}
+
+/// What is assigned to a host.
+///
+/// Three things must not be mixed up: a listing that could not be had is an error and never a value of this type;
+/// a listing with nothing in it is one with [`Listing::is_empty`]; and one from which much has vanished at once
+/// shows that in [`Listing::missing`], for the caller to decide whether to believe it.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Listing {
+    /// What could be read.
+    pub artifacts: Vec<ListedArtifact>,
+    /// What could not be read, entry by entry.
+    pub problems: Vec<ListingProblem>,
+    /// When the registry wants to be asked again.
+    pub next_poll: Option<NextPoll>,
+}
+
+/// When a registry wants to be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextPoll {
+    /// After so long.
+    After(Duration),
+    /// At this time.
+    At(SystemTime),
+}
+
+/// An entry of a listing that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry {index}{}: {problem}", id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default())]
+#[non_exhaustive]
+pub struct ListingProblem {
+    /// The place in the list, from 0.
+    pub index: usize,
+    /// Its id, where at least that could be read.
+    pub id: Option<ArtifactId>,
+    /// What is wrong.
+    pub problem: String,
+}
+
+/// The bytes are no listing at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a listing: {0}")]
+pub struct NotAListing(String);
+
+/// How much of what was known is gone from a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Missing {
+    /// What was known and is not listed.
+    pub gone: BTreeSet<ArtifactId>,
+    /// How many were known.
+    pub known: usize,
+}
+
+impl Missing {
+    /// How much of what was known is gone, in percent, rounded up: all of it is 100, nothing 0.
+    pub fn percent(&self) -> u8 {
+        let percent = self
+            .gone
+            .len()
+            .saturating_mul(100)
+            .div_ceil(self.known.max(1));
+        u8::try_from(percent).unwrap_or(100)
+    }
+}
+
+impl Listing {
+    /// Reads a listing: an object with `artifacts`, a bare array, or `null`.
+    pub fn from_json(bytes: &[u8]) -> Result<Listing, NotAListing> {
+        let not = |why: &str| NotAListing(why.to_owned());
+        if bytes.len() > MAX_LISTING_BYTES {
+            return Err(not("it is too long"));
+        }
+        let value =
+            serde_json::from_slice(bytes).map_err(|error| NotAListing(error.to_string()))?;
+        let (entries, rest) = match value {
+            Value::Null => (Vec::new(), Map::new()),
+            Value::Array(entries) => (entries, Map::new()),
+            Value::Object(mut rest) => match rest.remove("artifacts") {
+                Some(Value::Array(entries)) => (entries, rest),
+                Some(Value::Null) => (Vec::new(), rest),
+                Some(_) => return Err(not("`artifacts` is not a list")),
+                None => return Err(not("an object without `artifacts`")),
+            },
+            _ => return Err(not("neither an object nor a list")),
+        };
+        if entries.len() > MAX_ENTRIES {
+            return Err(not("it has more than 10,000 entries"));
+        }
+        let total = rest.get("total").and_then(Value::as_u64);
+        if total.is_some_and(|total| u64::try_from(entries.len()).is_ok_and(|have| have < total)) {
+            return Err(not("it has fewer entries than its `total` says"));
+        }
+        let mut listing = Listing {
+            next_poll: rest.get("next_poll").and_then(next_poll),
+            ..Listing::default()
+        };
+        let mut seen = BTreeSet::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let id = id_of(entry);
+            let twice = id.as_ref().is_ok_and(|id| !seen.insert(id.clone()));
+            let read = id.clone().and_then(|id| read(id, entry));
+            let problem = match read {
+                Ok(_) if twice => "is listed twice".to_owned(),
+                Ok(artifact) => {
+                    listing.artifacts.push(artifact);
+                    continue;
+                }
+                Err(problem) => problem,
+            };
+            let id = id.ok();
+            listing.problems.push(ListingProblem { index, id, problem });
+        }
+        Ok(listing)
+    }
+
+    /// Whether nothing at all is assigned. A listing whose entries could not be read is not empty.
+    pub fn is_empty(&self) -> bool {
+        self.artifacts.is_empty() && self.problems.is_empty()
+    }
+
+    /// What of the known artifacts is no longer listed.
+    ///
+    /// An entry that could not be read counts as listed. If not even its id could be read, it may be any of them,
+    /// and nothing counts as gone.
+    pub fn missing<'a>(&self, known: impl IntoIterator<Item = &'a ArtifactId>) -> Missing {
+        let known: BTreeSet<&ArtifactId> = known.into_iter().collect();
+        let unclear = self.problems.iter().any(|problem| problem.id.is_none());
+        let listed: BTreeSet<&ArtifactId> = self
+            .artifacts
+            .iter()
+            .map(|artifact| &artifact.id)
+            .chain(
+                self.problems
+                    .iter()
+                    .filter_map(|problem| problem.id.as_ref()),
+            )
+            .collect();
+        let gone = known.iter().filter(|id| !unclear && !listed.contains(*id));
+        Missing {
+            gone: gone.map(|id| (*id).clone()).collect(),
+            known: known.len(),
+        }
+    }
+}
+
+fn id_of(entry: &Value) -> Result<ArtifactId, String> {
+    let ids = [text(entry, "artifact_id")?, text(entry, "id")?];
+    let id = match ids {
+        [Some(a), Some(b)] if a != b => return Err("`artifact_id` and `id` differ".to_owned()),
+        [Some(id), _] | [None, Some(id)] => id,
+        [None, None] => return Err("has neither `artifact_id` nor `id`".to_owned()),
+    };
+    ArtifactId::parse(id).ok_or_else(|| "its id is not 1 to 128 of A-Z a-z 0-9 . _ -".to_owned())
+}
+
+fn read(id: ArtifactId, entry: &Value) -> Result<ListedArtifact, String> {
+    let metadata = entry
+        .get("metadata")
+        .filter(|metadata| !metadata.is_null())
+        .unwrap_or(&Value::Null);
+    if !(metadata.is_null() || metadata.is_object()) {
+        return Err("`metadata` is not an object".to_owned());
+    }
+    let checksum = text(entry, "checksum")?
+        .map(|text| {
+            text.parse()
+                .map_err(|error| format!("`checksum` is {error}"))
+        })
+        .transpose()?;
+    Ok(ListedArtifact {
+        id,
+        hints: Hints {
+            name: text(entry, "name")?.map(ToOwned::to_owned),
+            version: text(entry, "version")?.map(ToOwned::to_owned),
+            ttl: ttl(entry, metadata)?,
+            parameters: parameters(entry, metadata)?,
+        },
+        checksum,
+        size: number(entry, "size")?,
+        signature: text(entry, "signature")?.map(ToOwned::to_owned),
+        manifest: manifest(metadata)?,
+    })
+}
+
+/// A text. Missing, `null` and empty are the same: servers written in Go send all three for "none".
+fn text<'a>(entry: &'a Value, field: &str) -> Result<Option<&'a str>, String> {
+    match entry.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+        Some(_) => Err(format!("`{field}` is not a text")),
+    }
+}
+
+/// A whole number. Missing, `null` and 0 are the same, for the same reason.
+fn number(entry: &Value, field: &str) -> Result<Option<u64>, String> {
+    match entry.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let number = value
+                .as_u64()
+                .ok_or_else(|| format!("`{field}` is not a whole number"))?;
+            Ok(Some(number).filter(|number| *number > 0))
+        }
+    }
+}
+
+fn ttl(entry: &Value, metadata: &Value) -> Result<Option<Duration>, String> {
+    let seconds = match (number(entry, "ttl_sec")?, text(metadata, "ttl_sec")?) {
+        (Some(seconds), _) => Some(seconds),
+        (None, Some(digits)) => {
+            let seconds = digits
+                .parse()
+                .map_err(|_| "`metadata.ttl_sec` is not a whole number")?;
+            Some(seconds).filter(|seconds| *seconds > 0)
+        }
+        (None, None) => None,
+    };
+    Ok(seconds.map(Duration::from_secs))
+}
+
+fn parameters(entry: &Value, metadata: &Value) -> Result<Option<Map<String, Value>>, String> {
+    let packed = text(metadata, "parameters")?;
+    match (entry.get("parameters"), packed) {
+        (Some(Value::Object(parameters)), _) => Ok(Some(parameters.clone())),
+        (None | Some(Value::Null), None) => Ok(None),
+        (None | Some(Value::Null), Some(json)) => serde_json::from_str(json)
+            .map_err(|_| "`metadata.parameters` is not a JSON object in a text".to_owned()),
+        (Some(_), _) => Err("`parameters` is not an object".to_owned()),
+    }
+}
+
+fn manifest(metadata: &Value) -> Result<Option<SignedManifest>, String> {
+    match (
+        text(metadata, MANIFEST_KEY)?,
+        text(metadata, MANIFEST_SIGNATURE_KEY)?,
+    ) {
+        (None, None) => Ok(None),
+        (Some(manifest), signature) => Ok(Some(SignedManifest {
+            manifest: manifest_bytes(manifest)?,
+            // A manifest without a signature stays one: it is refused with that reason, not taken for none.
+            signature: signature.unwrap_or_default().to_owned(),
+        })),
+        (None, Some(_)) => Err(format!(
+            "`metadata.{MANIFEST_SIGNATURE_KEY}` has no manifest beside it"
+        )),
+    }
+}
+
+/// The manifest's exact bytes: base64, or the JSON itself.
+fn manifest_bytes(text: &str) -> Result<Vec<u8>, String> {
+    if text.starts_with('{') {
+        return Ok(text.as_bytes().to_vec());
+    }
+    STANDARD
+        .decode(text)
+        .map_err(|_| format!("`metadata.{MANIFEST_KEY}` is neither JSON nor base64"))
+}
+
+fn next_poll(value: &Value) -> Option<NextPoll> {
+    match value {
+        Value::Number(number) => number
+            .as_u64()
+            .map(Duration::from_secs)
+            .map(NextPoll::After),
+        Value::String(text) => seconds::parse(text).map(NextPoll::At),
+        _ => None,
+    }
+}
