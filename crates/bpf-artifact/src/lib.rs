@@ -3,6 +3,8 @@
 mod der;
 mod digest;
 mod host;
+#[cfg(feature = "http")]
+pub mod http;
 mod inspect;
 mod key;
 mod keyring;
@@ -20,6 +22,7 @@ mod seconds;
 mod sign;
 mod signature;
 mod unpack;
+pub mod vault_answer;
 mod verify;
 
 pub use digest::{Digest, NotADigest};

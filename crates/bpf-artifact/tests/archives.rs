@@ -244,7 +244,11 @@ fn an_entry_of_five_megabytes_is_too_large() {
         .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
         .collect();
     for name in [&b"program.o"[..], b"src/x"] {
-        let error = refusal(squeeze(&tar(&[file(name, &noise)])));
+        let tar = tar(&[file(name, &noise)]);
+        let error = refusal(compress_to_vec(
+            tar.as_slice(),
+            CompressionLevel::Uncompressed,
+        ));
         assert_eq!(
             error,
             "the archive is refused: the size of an entry over 4194304"
@@ -258,6 +262,12 @@ fn a_bomb_of_a_gibibyte_is_put_out_early() {
     let bomb = zeros(17, 8192);
     assert!(bomb.len() < 40_000);
     assert!(refusal(bomb).ends_with("entry \"program.o\" is missing"));
+    // In the name of an entry they are read, up to the ratio.
+    let start = &entry(b"././@LongLink", EntryType::GNULongName, &vec![0; 8 << 20])[..512];
+    let mut bomb = zeros(17, 8192);
+    let block = (512_u32 << 3).to_le_bytes();
+    bomb.splice(6..6, [&block[..3], start].concat());
+    assert!(refusal(bomb).contains("its decompressed size over"));
     // Behind a good beginning, the ratio tells.
     let mut start = tar(&[file(b"program.o", OBJECT)]);
     start.truncate(start.len() - 1024);
