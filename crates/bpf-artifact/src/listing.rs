@@ -286,16 +286,16 @@ fn number(entry: &Value, field: &str) -> Result<Option<u64>, String> {
 }
 
 fn ttl(entry: &Value, metadata: &Value) -> Result<Option<Duration>, String> {
-    let seconds = match (number(entry, "ttl_sec")?, text(metadata, "ttl_sec")?) {
-        (Some(seconds), _) => Some(seconds),
-        (None, Some(digits)) => {
-            let seconds = digits
+    let packed = text(metadata, "ttl_sec")?
+        .map(|digits| {
+            digits
                 .parse()
-                .map_err(|_| "`metadata.ttl_sec` is not a whole number")?;
-            Some(seconds).filter(|seconds| *seconds > 0)
-        }
-        (None, None) => None,
-    };
+                .map_err(|_| "`metadata.ttl_sec` is not a whole number")
+        })
+        .transpose()?
+        .filter(|seconds| *seconds > 0);
+    // Both can only shorten a life, so the shorter one counts.
+    let seconds = number(entry, "ttl_sec")?.into_iter().chain(packed).min();
     Ok(seconds.map(Duration::from_secs))
 }
 

@@ -191,6 +191,10 @@ pub fn signature(answer: &[u8]) -> Result<String, VaultAnswerError> {
 #[cfg(feature = "http")]
 pub(crate) fn errors(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
+    // A deleted secret of KV is answered like one that is there, with 404.
+    if answer.pointer("/data/data").is_some_and(Value::is_null) {
+        return Some("the secret is deleted".to_owned());
+    }
     let errors = answer.get("errors")?.as_array()?;
     let errors: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
     Some(errors.join("; "))
