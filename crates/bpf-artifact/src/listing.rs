@@ -1,14 +1,16 @@
 //! What a registry says is assigned to a host, in any of the shapes that registries use.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{Candidate, Digest, Hints, SignedManifest, seconds};
+
+mod entry;
+
+use entry::{id_of, read};
 
 /// The longest listing that is read.
 pub const MAX_LISTING_BYTES: usize = 8 << 20;
@@ -76,6 +78,26 @@ impl ListedArtifact {
             manifest: self.manifest.clone(),
             hints: self.hints.clone(),
         }
+    }
+
+    /// As an entry of a listing, for a cache beside the archive: [`Listing::from_json`] reads a list of them back.
+    pub fn to_json(&self) -> String {
+        let mut metadata = BTreeMap::new();
+        if let Some(manifest) = &self.manifest {
+            metadata = manifest.to_metadata();
+        }
+        let entry = json!({
+            "id": self.id.as_str(),
+            "name": self.hints.name,
+            "version": self.hints.version,
+            "ttl_sec": self.hints.ttl.map(|ttl| ttl.as_secs()),
+            "parameters": self.hints.parameters,
+            "checksum": self.checksum,
+            "size": self.size,
+            "signature": self.signature,
+            "metadata": metadata,
+        });
+        entry.to_string()
     }
 }
 
@@ -147,40 +169,16 @@ impl Missing {
 impl Listing {
     /// Reads a listing: an object with `artifacts`, a bare array, or `null`.
     pub fn from_json(bytes: &[u8]) -> Result<Listing, NotAListing> {
-        let not = |why: &str| NotAListing(why.to_owned());
-        if bytes.len() > MAX_LISTING_BYTES {
-            return Err(not("it is too long"));
-        }
-        let value =
-            serde_json::from_slice(bytes).map_err(|error| NotAListing(error.to_string()))?;
-        let (entries, rest) = match value {
-            Value::Null => (Vec::new(), Map::new()),
-            Value::Array(entries) => (entries, Map::new()),
-            Value::Object(mut rest) => match rest.remove("artifacts") {
-                Some(Value::Array(entries)) => (entries, rest),
-                Some(Value::Null) => (Vec::new(), rest),
-                Some(_) => return Err(not("`artifacts` is not a list")),
-                None => return Err(not("an object without `artifacts`")),
-            },
-            _ => return Err(not("neither an object nor a list")),
-        };
-        if entries.len() > MAX_ENTRIES {
-            return Err(not("it has more than 10,000 entries"));
-        }
-        let total = rest.get("total").and_then(Value::as_u64);
-        if total.is_some_and(|total| u64::try_from(entries.len()).is_ok_and(|have| have < total)) {
-            return Err(not("it has fewer entries than its `total` says"));
-        }
+        let (entries, next_poll) = entries_of(bytes)?;
         let mut listing = Listing {
-            next_poll: rest.get("next_poll").and_then(next_poll),
+            next_poll,
             ..Listing::default()
         };
         let mut seen = BTreeSet::new();
         for (index, entry) in entries.iter().enumerate() {
             let id = id_of(entry);
             let twice = id.as_ref().is_ok_and(|id| !seen.insert(id.clone()));
-            let read = id.clone().and_then(|id| read(id, entry));
-            let problem = match read {
+            let problem = match id.clone().and_then(|id| read(id, entry)) {
                 Ok(_) if twice => "is listed twice".to_owned(),
                 Ok(artifact) => {
                     listing.artifacts.push(artifact);
@@ -224,117 +222,32 @@ impl Listing {
     }
 }
 
-fn id_of(entry: &Value) -> Result<ArtifactId, String> {
-    let ids = [text(entry, "artifact_id")?, text(entry, "id")?];
-    let id = match ids {
-        [Some(a), Some(b)] if a != b => return Err("`artifact_id` and `id` differ".to_owned()),
-        [Some(id), _] | [None, Some(id)] => id,
-        [None, None] => return Err("has neither `artifact_id` nor `id`".to_owned()),
-    };
-    ArtifactId::parse(id).ok_or_else(|| "its id is not 1 to 128 of A-Z a-z 0-9 . _ -".to_owned())
-}
-
-fn read(id: ArtifactId, entry: &Value) -> Result<ListedArtifact, String> {
-    let metadata = entry
-        .get("metadata")
-        .filter(|metadata| !metadata.is_null())
-        .unwrap_or(&Value::Null);
-    if !(metadata.is_null() || metadata.is_object()) {
-        return Err("`metadata` is not an object".to_owned());
+/// The entries, and when to ask again, of whatever shape it is.
+fn entries_of(bytes: &[u8]) -> Result<(Vec<Value>, Option<NextPoll>), NotAListing> {
+    let not = |why: &str| NotAListing(why.to_owned());
+    if bytes.len() > MAX_LISTING_BYTES {
+        return Err(not("it is too long"));
     }
-    let checksum = text(entry, "checksum")?
-        .map(|text| {
-            text.parse()
-                .map_err(|error| format!("`checksum` is {error}"))
-        })
-        .transpose()?;
-    Ok(ListedArtifact {
-        id,
-        hints: Hints {
-            name: text(entry, "name")?.map(ToOwned::to_owned),
-            version: text(entry, "version")?.map(ToOwned::to_owned),
-            ttl: ttl(entry, metadata)?,
-            parameters: parameters(entry, metadata)?,
+    let value = serde_json::from_slice(bytes).map_err(|error| NotAListing(error.to_string()))?;
+    let (entries, rest) = match value {
+        Value::Null => (Vec::new(), Map::new()),
+        Value::Array(entries) => (entries, Map::new()),
+        Value::Object(mut rest) => match rest.remove("artifacts") {
+            Some(Value::Array(entries)) => (entries, rest),
+            Some(Value::Null) => (Vec::new(), rest),
+            Some(_) => return Err(not("`artifacts` is not a list")),
+            None => return Err(not("an object without `artifacts`")),
         },
-        checksum,
-        size: number(entry, "size")?,
-        signature: text(entry, "signature")?.map(ToOwned::to_owned),
-        manifest: manifest(metadata)?,
-    })
-}
-
-/// A text. Missing, `null` and empty are the same: servers written in Go send all three for "none".
-fn text<'a>(entry: &'a Value, field: &str) -> Result<Option<&'a str>, String> {
-    match entry.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-        Some(_) => Err(format!("`{field}` is not a text")),
+        _ => return Err(not("neither an object nor a list")),
+    };
+    if entries.len() > MAX_ENTRIES {
+        return Err(not("it has more than 10,000 entries"));
     }
-}
-
-/// A whole number. Missing, `null` and 0 are the same, for the same reason.
-fn number(entry: &Value, field: &str) -> Result<Option<u64>, String> {
-    match entry.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            let number = value
-                .as_u64()
-                .ok_or_else(|| format!("`{field}` is not a whole number"))?;
-            Ok(Some(number).filter(|number| *number > 0))
-        }
+    let total = rest.get("total").and_then(Value::as_u64);
+    if total.is_some_and(|total| u64::try_from(entries.len()).is_ok_and(|have| have < total)) {
+        return Err(not("it has fewer entries than its `total` says"));
     }
-}
-
-fn ttl(entry: &Value, metadata: &Value) -> Result<Option<Duration>, String> {
-    let packed = text(metadata, "ttl_sec")?
-        .map(|digits| {
-            digits
-                .parse()
-                .map_err(|_| "`metadata.ttl_sec` is not a whole number")
-        })
-        .transpose()?
-        .filter(|seconds| *seconds > 0);
-    // Both can only shorten a life, so the shorter one counts.
-    let seconds = number(entry, "ttl_sec")?.into_iter().chain(packed).min();
-    Ok(seconds.map(Duration::from_secs))
-}
-
-fn parameters(entry: &Value, metadata: &Value) -> Result<Option<Map<String, Value>>, String> {
-    let packed = text(metadata, "parameters")?;
-    match (entry.get("parameters"), packed) {
-        (Some(Value::Object(parameters)), _) => Ok(Some(parameters.clone())),
-        (None | Some(Value::Null), None) => Ok(None),
-        (None | Some(Value::Null), Some(json)) => serde_json::from_str(json)
-            .map_err(|_| "`metadata.parameters` is not a JSON object in a text".to_owned()),
-        (Some(_), _) => Err("`parameters` is not an object".to_owned()),
-    }
-}
-
-fn manifest(metadata: &Value) -> Result<Option<SignedManifest>, String> {
-    match (
-        text(metadata, MANIFEST_KEY)?,
-        text(metadata, MANIFEST_SIGNATURE_KEY)?,
-    ) {
-        (None, None) => Ok(None),
-        (Some(manifest), signature) => Ok(Some(SignedManifest {
-            manifest: manifest_bytes(manifest)?,
-            // A manifest without a signature stays one: it is refused with that reason, not taken for none.
-            signature: signature.unwrap_or_default().to_owned(),
-        })),
-        (None, Some(_)) => Err(format!(
-            "`metadata.{MANIFEST_SIGNATURE_KEY}` has no manifest beside it"
-        )),
-    }
-}
-
-/// The manifest's exact bytes: base64, or the JSON itself.
-fn manifest_bytes(text: &str) -> Result<Vec<u8>, String> {
-    if text.starts_with('{') {
-        return Ok(text.as_bytes().to_vec());
-    }
-    STANDARD
-        .decode(text)
-        .map_err(|_| format!("`metadata.{MANIFEST_KEY}` is neither JSON nor base64"))
+    Ok((entries, rest.get("next_poll").and_then(next_poll)))
 }
 
 fn next_poll(value: &Value) -> Option<NextPoll> {

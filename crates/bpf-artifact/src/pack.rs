@@ -5,18 +5,22 @@ use std::io;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::{Builder, EntryType, Header};
 
-use crate::Metadata;
+use crate::unpack::unpack;
+use crate::{Limits, Metadata};
 
 /// Packs an object and its metadata into a `tar.zst`, in memory.
 ///
-/// The same input gives the same bytes. What it gives is larger than `zstd` would make it, by about a third for
-/// small objects: the compressor is the simple one of a pure-Rust library.
+/// The same input gives the same bytes, and what it gives can be unpacked within the default [`Limits`]: anything
+/// else is an error here already. It is larger than `zstd -3` would make it, by some 30 % for small objects: the
+/// compressor is the simple one of a pure-Rust library.
 pub fn pack(object: &[u8], metadata: &Metadata) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     append(&mut tar, "program.o", object)?;
     append(&mut tar, "metadata.json", metadata.to_json().as_bytes())?;
     let tar = tar.into_inner()?;
-    Ok(compress_to_vec(tar.as_slice(), CompressionLevel::Fastest))
+    let archive = compress_to_vec(tar.as_slice(), CompressionLevel::Fastest);
+    unpack(&archive, &Limits::default()).map_err(io::Error::other)?;
+    Ok(archive)
 }
 
 fn append(tar: &mut Builder<Vec<u8>>, name: &str, bytes: &[u8]) -> io::Result<()> {

@@ -8,7 +8,13 @@ use crate::manifest::is_name;
 use crate::unpack::Contents;
 use crate::{Digest, Hints, Manifest, Metadata, Trust, UnpackError, Verified};
 
-/// A verified program, unpacked. Only [`Verified::unpack`] makes one.
+/// A verified program, unpacked. Only [`Verified::unpack`] makes one:
+///
+/// ```compile_fail,E0451
+/// fn forge(real: bpf_artifact::Package, object: Vec<u8>) -> bpf_artifact::Package {
+///     bpf_artifact::Package { object, ..real }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Package {
     name: String,

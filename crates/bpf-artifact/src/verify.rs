@@ -79,7 +79,13 @@ pub enum Trust {
 
 /// An artifact that was found trustworthy, or taken under [`Policy::InsecureAccept`], which it then shows.
 ///
-/// Only [`verify`] makes one.
+/// Only [`verify`] makes one:
+///
+/// ```compile_fail,E0451
+/// fn forge(real: bpf_artifact::Verified, archive: Vec<u8>) -> bpf_artifact::Verified {
+///     bpf_artifact::Verified { archive, ..real }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
     archive: Vec<u8>,

@@ -98,6 +98,20 @@ fn what_was_packed_comes_out_again_and_packs_to_the_same_bytes() {
 }
 
 #[test]
+fn what_could_not_be_unpacked_is_not_packed() {
+    let error = |object: &[u8]| pack(object, &metadata()).unwrap_err().to_string();
+    assert_eq!(
+        error(b""),
+        "the archive is refused: entry \"program.o\" is empty"
+    );
+    let large = vec![0; (4 << 20) + 1];
+    assert_eq!(
+        error(&large),
+        "the archive is refused: the size of an entry over 4194304"
+    );
+}
+
+#[test]
 fn entries_of_the_originals_packer_are_taken_in_their_order() {
     let archive = squeeze(&tar(&[
         file(b"./program.o", OBJECT),

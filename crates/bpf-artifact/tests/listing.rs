@@ -88,6 +88,21 @@ fn the_captured_shape_is_read_in_full() {
 }
 
 #[test]
+fn what_is_kept_in_a_cache_is_read_back_as_it_was() {
+    let listing = Listing::from_json(include_bytes!("fixtures/listing-object.json")).unwrap();
+    let kept: Vec<String> = listing
+        .artifacts
+        .iter()
+        .map(ListedArtifact::to_json)
+        .collect();
+    let read = Listing::from_json(format!("[{}]", kept.join(",")).as_bytes()).unwrap();
+    assert_eq!(
+        (read.artifacts, read.problems),
+        (listing.artifacts, Vec::new())
+    );
+}
+
+#[test]
 fn an_id_is_one_harmless_segment() {
     for good in ["a", "artifact_1758040000000000001", "a.b-c_d", "..."] {
         assert_eq!(one(&json!({"id": good})).unwrap().id.as_str(), good);

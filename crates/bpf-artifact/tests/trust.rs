@@ -447,24 +447,7 @@ fn a_name_is_looked_for_in_metadata_then_in_the_listing_and_has_to_be_one() {
 
 #[test]
 fn a_manifest_is_checked_field_by_field_when_it_is_written_and_when_it_is_read() {
-    let reasons: Vec<(&str, fn(&mut Manifest))> = vec![
-        ("name", |m| m.name.clear()),
-        ("name", |m| m.name = "a\nb".to_owned()),
-        ("version", |m| m.version = " 1".to_owned()),
-        ("not_after", |m| m.not_after = m.issued_at),
-        ("hosts", |m| m.hosts.clear()),
-        ("hosts", |m| m.hosts.push("*".to_owned())),
-        ("hosts", |m| m.hosts.push("..".to_owned())),
-        ("ttl_sec", |m| m.ttl_sec = Some(0)),
-        ("ttl_sec", |m| m.ttl_sec = Some(u64::MAX)),
-        ("limits.max_cpu_percent", |m| {
-            m.limits.max_cpu_percent = Some(-1.0)
-        }),
-        ("limits.max_latency_us", |m| {
-            m.limits.max_latency_us = Some(f64::NAN)
-        }),
-    ];
-    for (field, change) in reasons {
+    let refused = |change: fn(&mut Manifest), field: &str| {
         let mut manifest = manifest(b"x");
         change(&mut manifest);
         let error = manifest.to_json().unwrap_err().to_string();
@@ -472,7 +455,24 @@ fn a_manifest_is_checked_field_by_field_when_it_is_written_and_when_it_is_read()
             error.starts_with(&format!("the manifest's {field} ")),
             "{error}"
         );
-    }
+    };
+    refused(|m| m.name.clear(), "name");
+    refused(|m| m.name = "a\nb".to_owned(), "name");
+    refused(|m| m.version = " 1".to_owned(), "version");
+    refused(|m| m.not_after = m.issued_at, "not_after");
+    refused(|m| m.hosts.clear(), "hosts");
+    refused(|m| m.hosts.push("*".to_owned()), "hosts");
+    refused(|m| m.hosts.push("..".to_owned()), "hosts");
+    refused(|m| m.ttl_sec = Some(0), "ttl_sec");
+    refused(|m| m.ttl_sec = Some(u64::MAX), "ttl_sec");
+    refused(
+        |m| m.limits.max_cpu_percent = Some(-1.0),
+        "limits.max_cpu_percent",
+    );
+    refused(
+        |m| m.limits.max_latency_us = Some(f64::NAN),
+        "limits.max_latency_us",
+    );
     let good = String::from_utf8(manifest(b"x").to_json().unwrap()).unwrap();
     for (from, to) in [
         ("\"serial\":7", "\"serial\":7,\"serial\":8"),
