@@ -245,7 +245,7 @@ fn damaged_metadata_is_read_or_refused() {
 #[test]
 fn damaged_archives_that_nobody_signed_are_read_or_refused() {
     each_flip_in_turn(&archive(), |changed| {
-        drop(inspect_archive(changed, &Limits::default()))
+        drop(inspect_archive(changed, &Limits::default()));
     });
 }
 

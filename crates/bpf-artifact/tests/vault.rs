@@ -220,7 +220,7 @@ impl Stage {
 
     fn rotate(&self) {
         let mut safe = self.safe.lock().unwrap();
-        let (next, kind) = (safe.versions.len() as u32 + 1, safe.kind);
+        let (next, kind) = (safe.versions.keys().max().unwrap() + 1, safe.kind);
         safe.versions.insert(next, Pair::generate(kind));
     }
 
