@@ -15,8 +15,14 @@ use btf::Btf;
 use functions::Functions;
 pub use helper_names::helper_name;
 
+/// How much of a name is shown.
+const MAX_NAME_BYTES: usize = 256;
+
 /// How many sections or symbols are looked at: a real object has some dozens.
 const MAX_PARTS: usize = 4096;
+
+/// How many calls between functions are followed.
+const MAX_CALLS: usize = 1 << 20;
 
 /// What is in an archive.
 #[derive(Debug, Clone, PartialEq)]
@@ -139,30 +145,34 @@ pub fn inspect_object(object: &[u8]) -> Result<ObjectInspection, NotAnObject> {
             "it has more than {MAX_PARTS} sections or symbols"
         )));
     }
-    let functions =
-        Functions::of(&file).ok_or_else(|| NotAnObject("its functions overlap".to_owned()))?;
+    let programs = programs(&file).ok_or_else(|| {
+        NotAnObject("its functions overlap or call each other too much".to_owned())
+    })?;
     let named = |name: &str| {
         file.section_by_name(name)
             .and_then(|section| section.data().ok())
     };
     let license = named("license").and_then(|bytes| bytes.split(|byte| *byte == 0).next());
     let sections = file.sections().map(|section| Section {
-        name: text(section.name_bytes()),
+        name: text(section.name_bytes().unwrap_or_default()),
         size: section.size(),
     });
     Ok(ObjectInspection {
         sections: sections
             .filter(|section| !section.name.is_empty())
             .collect(),
-        programs: programs(&file, &functions),
+        programs,
         maps: maps(&file, named(".BTF").and_then(Btf::parse)),
-        license: license.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        license: license.map(text),
         has_btf: named(".BTF").is_some(),
         has_btf_ext: named(".BTF.ext").is_some(),
     })
 }
 
-fn programs(file: &object::File<'_>, functions: &Functions) -> Vec<Program> {
+/// `None` if it would take too long to find out who calls whom.
+fn programs(file: &object::File<'_>) -> Option<Vec<Program>> {
+    let functions = Functions::of(file)?;
+    let mut calls_left = MAX_CALLS;
     let mut programs = Vec::new();
     for symbol in file
         .symbols()
@@ -174,20 +184,20 @@ fn programs(file: &object::File<'_>, functions: &Functions) -> Vec<Program> {
         let Ok(section) = file.section_by_index(index) else {
             continue;
         };
-        let section = text(section.name_bytes());
+        let section = text(section.name_bytes().unwrap_or_default());
         if section == ".text" {
             continue;
         }
-        let calls = functions.calls_from(index, symbol.address());
+        let calls = functions.calls_from((index, symbol.address()), &mut calls_left)?;
         programs.push(Program {
-            name: text(symbol.name_bytes()),
+            name: text(symbol.name_bytes().unwrap_or_default()),
             section,
             instructions: usize::try_from(symbol.size() / 8).unwrap_or(usize::MAX),
             helpers: calls.helpers,
             kernel_functions: calls.kernel_functions,
         });
     }
-    programs
+    Some(programs)
 }
 
 /// The maps are the variables in `.maps`; their type information, if it can be read, says more.
@@ -207,10 +217,12 @@ fn maps(file: &object::File<'_>, btf: Option<Btf<'_>>) -> Vec<Map> {
         })
     };
     variables
-        .map(|symbol| describe(text(symbol.name_bytes())))
+        .map(|symbol| describe(text(symbol.name_bytes().unwrap_or_default())))
         .collect()
 }
 
-fn text(bytes: object::Result<&[u8]>) -> String {
-    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+/// A name as text. What is longer than any name is cut: many symbols may share one name of megabytes.
+fn text(bytes: &[u8]) -> String {
+    let shown = bytes.get(..MAX_NAME_BYTES).unwrap_or(bytes);
+    String::from_utf8_lossy(shown).into_owned()
 }

@@ -139,14 +139,12 @@ impl KeyRing {
         now: SystemTime,
     ) -> Result<SignedBy, Refusal> {
         if self.count(now) == 0 {
+            let newest = self.all().filter_map(|known| known.fetched_at).max();
             return Err(
-                match self.fetched.iter().map(|keys| keys.fetched_at).max() {
-                    Some(fetched_at) => Refusal::KeysTooOld {
-                        fetched_at,
-                        max_age: self.max_age,
-                    },
-                    None => Refusal::NoKeys,
-                },
+                newest.map_or(Refusal::NoKeys, |fetched_at| Refusal::KeysTooOld {
+                    fetched_at,
+                    max_age: self.max_age,
+                }),
             );
         }
         let mut tried = 0_usize;
@@ -184,13 +182,14 @@ impl KeyRing {
 }
 
 impl FetchedKeys {
+    fn all(&self) -> impl Iterator<Item = (Option<u32>, &PublicKey)> {
+        let versions = self.versions.iter();
+        let versions = versions.map(|(version, key)| (Some(*version), key));
+        versions.chain(self.unversioned.iter().map(|key| (None, key)))
+    }
+
     fn known(&self) -> impl Iterator<Item = Known<'_>> {
-        let versions = self
-            .versions
-            .iter()
-            .map(|(version, key)| (Some(*version), key));
-        let others = self.unversioned.iter().map(|key| (None, key));
-        versions.chain(others).map(|(version, key)| Known {
+        self.all().map(|(version, key)| Known {
             source: &self.source,
             version,
             fetched_at: Some(self.fetched_at),
@@ -200,15 +199,12 @@ impl FetchedKeys {
 
     /// As JSON, to be kept for a start while the server is away. It has to lie where only the agent writes.
     pub fn to_json(&self) -> String {
-        let versions = self
-            .versions
-            .iter()
-            .map(|(version, key)| (Some(*version), key));
-        let others = self.unversioned.iter().map(|key| (None, key));
+        // A clock before 1970 makes them as old as can be.
+        let since_1970 = self.fetched_at.duration_since(SystemTime::UNIX_EPOCH);
         let stored = StoredKeys {
             source: self.source.clone(),
-            fetched_at_unix: distance(SystemTime::UNIX_EPOCH, self.fetched_at).as_secs(),
-            keys: versions.chain(others).map(StoredKey::from).collect(),
+            fetched_at_unix: since_1970.unwrap_or_default().as_secs(),
+            keys: self.all().map(StoredKey::from).collect(),
         };
         serde_json::json!(stored).to_string()
     }

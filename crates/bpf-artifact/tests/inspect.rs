@@ -66,6 +66,44 @@ fn programs_are_listed_with_what_they_call_themselves_and_through_others() {
 }
 
 #[test]
+fn calls_are_followed_into_callbacks_and_functions_and_out_to_the_kernel() {
+    let seen = inspect_object(include_bytes!("fixtures/calls.o")).unwrap();
+    let calls = |program: &str| {
+        let program = seen
+            .programs
+            .iter()
+            .find(|known| known.name == program)
+            .unwrap();
+        let helpers = program.helpers.iter().map(|id| helper_name(*id).unwrap());
+        let kernel = program.kernel_functions.iter().map(String::as_str);
+        helpers.chain(kernel).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(seen.programs.len(), 2, "`guarded` is none");
+    assert_eq!(calls("loops"), "get_prandom_u32 loop");
+    assert_eq!(
+        calls("locks"),
+        "get_smp_processor_id bpf_rcu_read_lock bpf_rcu_read_unlock"
+    );
+}
+
+#[test]
+fn functions_longer_than_an_object_are_not_followed() {
+    let mut endless = OBJECT.to_vec();
+    // The symbol of `guard`: address 0, 144 bytes.
+    let symbol = [[0; 8], 144_u64.to_le_bytes()].concat();
+    let at = endless
+        .windows(16)
+        .position(|bytes| bytes == symbol)
+        .unwrap();
+    endless[at + 14] = 1;
+    let error = inspect_object(&endless).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "not an eBPF object: its functions overlap or call each other too much"
+    );
+}
+
+#[test]
 fn maps_are_described_as_the_source_declares_them() {
     let seen = inspect_object(OBJECT).unwrap();
     let described: Vec<_> = seen

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bpf_artifact::{
     BadSignatureText, Candidate, FetchedKeys, Hints, KeyRing, Manifest, Metadata, Policy,
-    PublicKey, Refusal, SignedManifest, SigningKey, Trust, pack,
+    PublicKey, Refusal, SignedManifest, SigningKey, Trust, manifest_message, pack,
 };
 use serde_json::json;
 
@@ -109,6 +109,11 @@ fn without_a_key_nothing_is_trusted() {
         };
         assert_eq!(bench.refuses(candidate(&signer())), "no_keys");
     }
+    // Neither do keys count that were all retired, however fresh the answer is.
+    let mut bench = Bench::new(Policy::Strict);
+    bench.keys = KeyRing::new(7 * DAY);
+    bench.keys.replace(fetched(&[]));
+    assert_eq!(bench.refuses(candidate(&signer())), "no_keys");
 }
 
 #[test]
@@ -201,6 +206,18 @@ fn a_signature_over_the_archive_is_none_over_a_manifest_nor_the_other_way() {
         Bench::new(Policy::Archive).refuses(confused),
         "bad_signature"
     );
+}
+
+#[test]
+fn what_a_manifest_signature_is_over_is_fixed_to_the_byte() {
+    // printf 'aegis.artifact.v1\0'; printf '{}' | sha256sum
+    let digest: bpf_artifact::Digest =
+        "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+            .parse()
+            .unwrap();
+    let message = [&b"aegis.artifact.v1"[..], &[0], digest.as_bytes()].concat();
+    assert_eq!(manifest_message(b"{}"), message);
+    assert_eq!(message.len(), 50);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Map;
+use super::{MAX_NAME_BYTES, Map};
 
 const MAGIC: u16 = 0xeb9f;
 const TYPE_BYTES: usize = 12;
@@ -127,7 +127,8 @@ impl<'a> Btf<'a> {
 
     fn name(&self, at: u32) -> Option<&'a str> {
         let rest = self.strings.get(size(at)?..)?;
-        std::str::from_utf8(rest.split(|byte| *byte == 0).next()?).ok()
+        let name = rest.get(..MAX_NAME_BYTES).unwrap_or(rest);
+        std::str::from_utf8(name.split(|byte| *byte == 0).next()?).ok()
     }
 }
 
