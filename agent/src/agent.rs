@@ -247,6 +247,7 @@ impl Agent {
             delivery: Arc::clone(&delivery),
             control: control.clone(),
             informed: None,
+            facts: None,
             last: None,
         };
         let mut backfiller = Backfiller {

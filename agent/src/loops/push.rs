@@ -21,6 +21,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long one run may take: reading files, and a call with each of three keys.
 const LIMIT: Duration = Duration::from_secs(40);
 
+/// How old facts about this host may be that a retry sends.
+const FACTS_AGE: Duration = Duration::from_secs(300);
+
 /// The backlog is sent no faster than this.
 const BACKFILL_GAP: Duration = Duration::from_secs(1);
 
@@ -59,6 +62,8 @@ pub(crate) struct Sender<D> {
     pub(crate) control: Control,
     /// When facts about this host were last accepted; `None` where they have to be sent.
     pub(crate) informed: Option<Instant>,
+    /// The facts, and when they were read: retries do not read them anew.
+    pub(crate) facts: Option<(Instant, SystemInfo)>,
     /// What the last try said, while the server is away.
     pub(crate) last: Option<Failure>,
 }
@@ -138,15 +143,23 @@ impl<D: Delivery> Sender<D> {
     }
 
     /// The facts about this host, where it is time to send them.
-    async fn system_info(&self, push: &Push) -> Option<SystemInfo> {
+    async fn system_info(&mut self, push: &Push) -> Option<SystemInfo> {
         let informed = self
             .informed
             .is_some_and(|at| at.elapsed() < push.system_info_period);
         if informed {
             return None;
         }
+        let fresh = |(at, _): &&(Instant, SystemInfo)| at.elapsed() < FACTS_AGE;
+        let info = match self.facts.as_ref().filter(fresh) {
+            Some((_, info)) => info.clone(),
+            None => {
+                let info = self.place.beside(read_system_info).await?;
+                let (_, info) = self.facts.insert((Instant::now(), info));
+                info.clone()
+            }
+        };
         let given = self.settings.borrow().hostname.clone();
-        let info = self.place.beside(read_system_info).await?;
         let hostname = given.or(info.hostname);
         Some(SystemInfo { hostname, ..info })
     }

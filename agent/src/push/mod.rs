@@ -4,6 +4,8 @@ mod backlog;
 mod courier;
 mod outbox;
 mod print;
+#[cfg(test)]
+mod simulation;
 
 pub(crate) use backlog::{Waiting, options};
 pub(crate) use courier::{Courier, Delivered, Delivery, Refusal, Why, client};
