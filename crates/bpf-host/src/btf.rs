@@ -1,0 +1,349 @@
+//! The types of an object, read from its `.BTF` section: a pure, bounded parser.
+
+use std::collections::BTreeMap;
+
+use crate::bytes::{slice_at, text_at, u16_at, u32_at, u64_at};
+
+const MAGIC: u16 = 0xeb9f;
+/// More types than this are no program but a kernel.
+const MAX_TYPES: usize = 200_000;
+/// Chains of typedefs and qualifiers, and structs within structs, end here.
+const MAX_DEPTH: u32 = 32;
+
+/// All types of one object. Type 0 is `void`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Btf {
+    types: Vec<Type>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Type {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Shape {
+    Void,
+    Int {
+        bytes: u32,
+        signed: bool,
+        boolean: bool,
+    },
+    Pointer {
+        to: u32,
+    },
+    Array {
+        element: u32,
+        length: u32,
+    },
+    Record {
+        bytes: u32,
+        union: bool,
+        members: Vec<Member>,
+    },
+    Enum {
+        bytes: u32,
+        signed: bool,
+        values: Vec<(String, i128)>,
+    },
+    /// Typedef, const, volatile, restrict or a tag: another type under another name.
+    Alias {
+        to: u32,
+    },
+    Variable {
+        of: u32,
+    },
+    Section {
+        variables: Vec<u32>,
+    },
+    /// Functions, floats and what newer compilers add: nothing a parameter can be.
+    Other,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) of: u32,
+    pub(crate) offset: usize,
+    pub(crate) bit_field: bool,
+}
+
+impl Btf {
+    /// Parses a whole section.
+    pub(crate) fn parse(section: &[u8]) -> Result<Self, &'static str> {
+        if u16_at(section, 0) != Some(MAGIC) {
+            return Err("no BTF of this machine's byte order");
+        }
+        let head = |at| u32_at(section, at).and_then(|value| usize::try_from(value).ok());
+        let parts = (|| {
+            let (header, types) = (head(4)?, (head(8)?, head(12)?));
+            let strings = (head(16)?, head(20)?);
+            let body = section.get(header..)?;
+            Some((
+                slice_at(body, types.0, types.1)?,
+                slice_at(body, strings.0, strings.1)?,
+            ))
+        })();
+        let Some((types, strings)) = parts else {
+            return Err("the BTF header points outside of its section");
+        };
+        let mut parsed = vec![Type {
+            name: String::new(),
+            shape: Shape::Void,
+        }];
+        let mut at = 0;
+        while at < types.len() {
+            if parsed.len() > MAX_TYPES {
+                return Err("more BTF types than any program has");
+            }
+            let (one, used) = parse_type(types, at, strings).ok_or("a BTF type is cut off")?;
+            parsed.push(one);
+            at = at.saturating_add(used);
+        }
+        Ok(Self { types: parsed })
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&Type> {
+        self.types.get(usize::try_from(id).ok()?)
+    }
+
+    /// The type below all typedefs and qualifiers, with the outermost names on the way.
+    pub(crate) fn resolve(&self, id: u32) -> Option<(u32, &Type, Vec<&str>)> {
+        let mut names = Vec::new();
+        let mut current = id;
+        for _ in 0..MAX_DEPTH {
+            let found = self.get(current)?;
+            if !found.name.is_empty() {
+                names.push(found.name.as_str());
+            }
+            match found.shape {
+                Shape::Alias { to } => current = to,
+                _ => return Some((current, found, names)),
+            }
+        }
+        None
+    }
+
+    /// Bytes that a value of the type takes.
+    pub(crate) fn size(&self, id: u32) -> Option<usize> {
+        self.size_within(id, MAX_DEPTH)
+    }
+
+    fn size_within(&self, id: u32, depth: u32) -> Option<usize> {
+        let (_, found, _) = self.resolve(id)?;
+        let bytes = match found.shape {
+            Shape::Int { bytes, .. } | Shape::Record { bytes, .. } | Shape::Enum { bytes, .. } => {
+                bytes
+            }
+            Shape::Pointer { .. } => 8,
+            Shape::Array { element, length } => {
+                let one = self.size_within(element, depth.checked_sub(1)?)?;
+                return one.checked_mul(usize::try_from(length).ok()?);
+            }
+            _ => return None,
+        };
+        usize::try_from(bytes).ok()
+    }
+
+    /// The type of the variable of that name.
+    pub(crate) fn variable(&self, name: &str) -> Option<u32> {
+        self.types.iter().find_map(|one| match one.shape {
+            Shape::Variable { of } if one.name == name => Some(of),
+            _ => None,
+        })
+    }
+
+    /// The variables of a data section: name and type.
+    pub(crate) fn section(&self, name: &str) -> Vec<(&str, u32)> {
+        let variables = self.types.iter().find_map(|one| match &one.shape {
+            Shape::Section { variables } if one.name == name => Some(variables),
+            _ => None,
+        });
+        let variables = variables.map(Vec::as_slice).unwrap_or_default();
+        let named = variables.iter().filter_map(|&id| match self.get(id) {
+            Some(Type {
+                name,
+                shape: Shape::Variable { of },
+            }) => Some((name.as_str(), *of)),
+            _ => None,
+        });
+        named.collect()
+    }
+}
+
+/// One type and the bytes that it took.
+fn parse_type(types: &[u8], at: usize, strings: &[u8]) -> Option<(Type, usize)> {
+    let name = text_at(strings, usize::try_from(u32_at(types, at)?).ok()?)?.to_owned();
+    let info = u32_at(types, at.checked_add(4)?)?;
+    let size_or_type = u32_at(types, at.checked_add(8)?)?;
+    let count = usize::try_from(info & 0xffff).ok()?;
+    let flag = info >> 31 == 1;
+    let body = at.checked_add(12)?;
+    let (shape, extra) = match (info >> 24) & 0x1f {
+        1 => {
+            let encoding = u32_at(types, body)?;
+            let (signed, boolean) = (encoding >> 24 & 1 == 1, encoding >> 26 & 1 == 1);
+            (
+                Shape::Int {
+                    bytes: size_or_type,
+                    signed,
+                    boolean,
+                },
+                4,
+            )
+        }
+        2 => (Shape::Pointer { to: size_or_type }, 0),
+        3 => {
+            let (element, length) = (u32_at(types, body)?, u32_at(types, body.checked_add(8)?)?);
+            (Shape::Array { element, length }, 12)
+        }
+        kind @ (4 | 5) => {
+            let members = parse_members(types, body, strings, count, flag)?;
+            (
+                Shape::Record {
+                    bytes: size_or_type,
+                    union: kind == 5,
+                    members,
+                },
+                count.checked_mul(12)?,
+            )
+        }
+        6 => (
+            Shape::Enum {
+                bytes: size_or_type,
+                signed: flag,
+                values: parse_values(types, body, strings, count, flag)?,
+            },
+            count.checked_mul(8)?,
+        ),
+        8..=11 | 18 => (Shape::Alias { to: size_or_type }, 0),
+        7 | 12 | 16 => (Shape::Other, 0),
+        13 => (Shape::Other, count.checked_mul(8)?),
+        14 => (Shape::Variable { of: size_or_type }, 4),
+        15 => {
+            let ids = (0..count).map(|one| u32_at(types, body.checked_add(one.checked_mul(12)?)?));
+            (
+                Shape::Section {
+                    variables: ids.collect::<Option<_>>()?,
+                },
+                count.checked_mul(12)?,
+            )
+        }
+        17 => (Shape::Other, 4),
+        19 => (
+            Shape::Enum {
+                bytes: size_or_type,
+                signed: flag,
+                values: parse_wide_values(types, body, strings, count, flag)?,
+            },
+            count.checked_mul(12)?,
+        ),
+        _ => return None,
+    };
+    slice_at(types, body, extra)?;
+    Some((Type { name, shape }, extra.checked_add(12)?))
+}
+
+fn parse_members(
+    types: &[u8],
+    body: usize,
+    strings: &[u8],
+    count: usize,
+    flag: bool,
+) -> Option<Vec<Member>> {
+    let one = |number: usize| {
+        let at = body.checked_add(number.checked_mul(12)?)?;
+        let name = text_at(strings, usize::try_from(u32_at(types, at)?).ok()?)?.to_owned();
+        let place = u32_at(types, at.checked_add(8)?)?;
+        // With the flag the upper byte is the width of a bit field.
+        let (bits, width) = if flag {
+            (place & 0x00ff_ffff, place >> 24)
+        } else {
+            (place, 0)
+        };
+        let bit_field = width != 0 || bits % 8 != 0;
+        Some(Member {
+            name,
+            of: u32_at(types, at.checked_add(4)?)?,
+            offset: usize::try_from(bits / 8).ok()?,
+            bit_field,
+        })
+    };
+    (0..count).map(one).collect()
+}
+
+fn parse_values(
+    types: &[u8],
+    body: usize,
+    strings: &[u8],
+    count: usize,
+    signed: bool,
+) -> Option<Vec<(String, i128)>> {
+    let one = |number: usize| {
+        let at = body.checked_add(number.checked_mul(8)?)?;
+        let name = text_at(strings, usize::try_from(u32_at(types, at)?).ok()?)?.to_owned();
+        let raw = u32_at(types, at.checked_add(4)?)?;
+        Some((
+            name,
+            if signed {
+                i128::from(raw.cast_signed())
+            } else {
+                i128::from(raw)
+            },
+        ))
+    };
+    (0..count).map(one).collect()
+}
+
+fn parse_wide_values(
+    types: &[u8],
+    body: usize,
+    strings: &[u8],
+    count: usize,
+    signed: bool,
+) -> Option<Vec<(String, i128)>> {
+    let one = |number: usize| {
+        let at = body.checked_add(number.checked_mul(12)?)?;
+        let name = text_at(strings, usize::try_from(u32_at(types, at)?).ok()?)?.to_owned();
+        let low = u64::from(u32_at(types, at.checked_add(4)?)?);
+        let raw = u64::from(u32_at(types, at.checked_add(8)?)?) << 32 | low;
+        Some((
+            name,
+            if signed {
+                i128::from(raw.cast_signed())
+            } else {
+                i128::from(raw)
+            },
+        ))
+    };
+    (0..count).map(one).collect()
+}
+
+impl Btf {
+    /// The numbers of a struct by the names of their fields, summed over several of its kind.
+    pub(crate) fn sum_of_counters<'v>(
+        &self,
+        of: u32,
+        values: impl Iterator<Item = &'v [u8]>,
+    ) -> Option<BTreeMap<String, u64>> {
+        let Shape::Record { members, .. } = &self.resolve(of)?.1.shape else {
+            return None;
+        };
+        let mut sums = BTreeMap::new();
+        for value in values {
+            for member in members.iter().filter(|member| !member.bit_field) {
+                let number = match self.size(member.of) {
+                    Some(8) => u64_at(value, member.offset),
+                    Some(4) => u32_at(value, member.offset).map(u64::from),
+                    _ => None,
+                };
+                if let Some(number) = number {
+                    let sum: &mut u64 = sums.entry(member.name.clone()).or_default();
+                    *sum = sum.saturating_add(number);
+                }
+            }
+        }
+        Some(sums)
+    }
+}
