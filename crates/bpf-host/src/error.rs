@@ -144,7 +144,7 @@ impl VerifierLog {
         let head = full
             .get(..full.floor_char_boundary(Self::HEAD))
             .unwrap_or_default();
-        let from = full.floor_char_boundary(full.len() - Self::TAIL);
+        let from = boundary(full, full.len() - Self::TAIL);
         let tail = full.get(from..).unwrap_or_default();
         let left_out = full.len().saturating_sub(head.len() + tail.len());
         Some(Self {
@@ -182,5 +182,44 @@ impl VerifierLog {
 impl fmt::Display for VerifierLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// The last place up to `at` where a text can be cut.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_logs_keep_their_ends() {
+        let long = format!(
+            "begin\n{}\nthe reason\nprocessed 7 insns",
+            "ä step\n".repeat(100_000)
+        );
+        let log = VerifierLog::new(&long);
+        let log = log.as_ref().map_or("", VerifierLog::text);
+        assert!(log.starts_with("begin\n") && log.ends_with("processed 7 insns"));
+        assert!(log.contains(" bytes left out]") && log.len() < 21 << 10);
+        assert_eq!(VerifierLog::new("\0"), None);
+    }
+
+    #[test]
+    fn the_reason_is_the_last_line_that_is_none_of_the_figures() {
+        let reason = |text: &str| VerifierLog::new(text).map(|log| log.reason().to_owned());
+        assert_eq!(
+            reason("0: r0 = 0\nR0 invalid mem access\nprocessed 7 insns"),
+            Some("R0 invalid mem access".to_owned())
+        );
+        assert!(
+            reason("invalid func unknown#195896080")
+                .is_some_and(|text| text.starts_with("CO-RE relocation failed"))
+        );
     }
 }

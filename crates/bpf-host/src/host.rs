@@ -1,6 +1,6 @@
 //! Loading, replacing and unloading: all of an artifact or nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -179,7 +179,7 @@ impl Host {
                     self.running.insert(version.slot, running);
                 }
                 Err(why) => {
-                    pins.retire(&version)?;
+                    pins.retire(&version, &BTreeSet::new())?;
                     self.recovery
                         .removed
                         .push(format!("{}: {why}", version.slot));
@@ -246,7 +246,7 @@ impl Host {
         object.bytes = Vec::new();
         next.object = Some(object);
         match self.running.insert(artifact.slot.to_owned(), next) {
-            Some(old) => self.let_go(old, artifact.slot),
+            Some(old) => self.let_go(&old, artifact.slot),
             None => Ok(()),
         }
     }
@@ -285,11 +285,7 @@ impl Host {
     /// Detaches and unloads. Whether it was adopted or not makes no difference.
     pub fn unload(&mut self, slot: &str) -> Result<()> {
         let running = self.running.remove(slot).ok_or_else(|| nothing_in(slot))?;
-        for link in running.links.iter().rev() {
-            // Kinds without this call are detached when the last descriptor and pin are gone.
-            let _ = syscall::detach_link(link.fd.as_fd());
-        }
-        self.let_go(running, slot)
+        self.let_go(&running, slot)
     }
 
     /// Unloads everything for which `expired` says so; returns the slots.
@@ -497,7 +493,7 @@ impl Host {
     }
 
     fn write(&self, running: &Running, prepared: &Prepared) -> io::Result<()> {
-        let sections: std::collections::BTreeSet<&str> = prepared
+        let sections: BTreeSet<&str> = prepared
             .variables
             .iter()
             .map(|variable| variable.section.as_str())
@@ -542,11 +538,7 @@ impl Host {
         }
         let mut targets = Vec::new();
         for program in object.programs() {
-            let own = program
-                .target
-                .as_ref()
-                .map(std::slice::from_ref)
-                .unwrap_or_default();
+            let own = program.target.as_slice();
             let wanted = artifact
                 .targets
                 .get(&program.name)
@@ -588,12 +580,11 @@ impl Host {
                 )));
             }
             if let (Target::Tc { direction, .. }, attach_type @ 1..) = (target, program.attach_type)
+                && direction.attach_type() != attach_type
             {
-                if direction.attach_type() != attach_type {
-                    return Err(Error::request(format!(
-                        "program `{name}` is for the other direction than {target}"
-                    )));
-                }
+                return Err(Error::request(format!(
+                    "program `{name}` is for the other direction than {target}"
+                )));
             }
             self.policy.check_target(target, &self.places.cgroup_root)?;
         }
@@ -742,18 +733,25 @@ impl Host {
         Ok(())
     }
 
-    /// Closes what a version held; its pins go first, so that a crash does not bring it back.
-    fn let_go(&self, running: Running, slot: &str) -> Result<()> {
-        match (&running.pinned, &self.pins) {
-            (Some(version), Some(pins)) => pins.retire(version).map_err(|error| match error {
-                Error::Kernel(inner) => Error::kernel(
-                    format!("remove the pins of {slot} ({})", inner.doing),
-                    inner.source,
-                ),
-                other => other,
-            }),
+    /// Detaches what a version held, but for the links that its successor uses. Its pins go first,
+    /// so that a crash does not bring it back.
+    fn let_go(&self, old: &Running, slot: &str) -> Result<()> {
+        let in_use = self
+            .running
+            .get(slot)
+            .map(Running::link_ids)
+            .unwrap_or_default();
+        let unpinned = match (&old.pinned, &self.pins) {
+            (Some(version), Some(pins)) => pins.retire(version, &in_use),
             _ => Ok(()),
+        };
+        for link in old.links.iter().rev() {
+            if kernel_info::link(link.fd.as_fd()).is_ok_and(|info| !in_use.contains(&info.id)) {
+                // Kinds without this call are detached when the last descriptor and pin are gone.
+                let _ = syscall::detach_link(link.fd.as_fd());
+            }
         }
+        unpinned
     }
 }
 

@@ -77,7 +77,9 @@ fn load_with(
     for constant in constants {
         loader.override_global(&constant.name, constant.bytes.as_slice(), true);
     }
-    let mut loaded = loader.load(&object.bytes).map_err(refused)?;
+    let mut loaded = loader
+        .load(&object.bytes)
+        .map_err(|error| refused(&error))?;
     let mut programs = BTreeMap::new();
     for (name, program) in loaded.programs_mut() {
         load_program(program, bound.get(name), types)
@@ -180,8 +182,8 @@ fn map_data(map: &Map) -> Option<&MapData> {
 }
 
 /// The library's words for what is wrong with the object as a whole.
-fn refused(error: aya::EbpfError) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+fn refused(error: &aya::EbpfError) -> Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut errno = None;
     let mut text = error.to_string();
     while let Some(inner) = cause {

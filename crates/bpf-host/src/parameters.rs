@@ -63,9 +63,9 @@ pub(crate) fn prepare(
             let patch = encode_global(name, global, value, encoder, &place)?;
             let constant = global.section.starts_with(".rodata");
             if constant {
-                prepared.constants.push(patch)
+                prepared.constants.push(patch);
             } else {
-                prepared.variables.push(patch)
+                prepared.variables.push(patch);
             }
         } else if let Some(map) = object.map(name) {
             prepared
@@ -148,7 +148,7 @@ impl MapEncoder<'_> {
             Value::Array(values) if self.map.max_entries != 1 || !self.value_is_array() => {
                 values.as_slice()
             }
-            Value::Array(_) | _ if self.map.max_entries == 1 => std::slice::from_ref(value),
+            _ if self.map.max_entries == 1 => std::slice::from_ref(value),
             _ => return Err(place.error("an array of the map's entries is needed")),
         };
         let mut entries = Entries::new();
@@ -216,7 +216,7 @@ impl MapEncoder<'_> {
         let mut out = vec![0; length(self.map.key_bytes)];
         match (value, self.map.key) {
             (Value::String(text), _) if self.map.is_trie() && out.len() > 4 => {
-                cidr(text, &mut out, place)?
+                cidr(text, &mut out, place)?;
             }
             (_, Some(of)) => self.encoder.encode(of, value, &mut out, place)?,
             (_, None) => opaque(value, &mut out, place)?,

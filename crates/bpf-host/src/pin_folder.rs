@@ -3,6 +3,7 @@
 //! `live_7_SLOT/{links,progs,maps,meta}` is version 7 of a slot. It is built as `tmp_7_SLOT` and
 //! renamed when it is whole; it is renamed to `dead_7_SLOT` before it is taken apart.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, Mode};
 
 use crate::error::{Error, Refusal, Result};
-use crate::syscall;
+use crate::{kernel_info, syscall};
 
 const BPF_FS: u64 = 0xcafe_4a11;
 /// More entries in a folder than this are not ours.
@@ -76,28 +77,42 @@ impl PinFolder {
     /// Takes apart what crashes left behind: unfinished versions, and old ones that have a
     /// successor. What remains are whole versions, one per slot.
     pub(crate) fn recover(&self) -> Result<(Vec<Version>, Vec<String>)> {
-        let mut removed = Vec::new();
-        let mut live: Vec<Version> = Vec::new();
-        for name in names_in(&self.path).map_err(|source| failed("list", &self.path, source))? {
-            match name.split_once('_') {
-                Some(("tmp" | "dead", _)) => {
-                    self.take_apart(&name)?;
-                    removed.push(name);
-                }
-                Some(("live", rest)) => live.extend(Version::from_name(rest)),
-                _ => {}
-            }
-        }
+        let names = names_in(&self.path).map_err(|source| failed("list", &self.path, source))?;
+        let unfinished = |name: &&String| name.starts_with("tmp_") || name.starts_with("dead_");
+        let mut removed: Vec<String> = names.iter().filter(unfinished).cloned().collect();
+        let mut live: Vec<Version> = names
+            .iter()
+            .filter_map(|name| Version::from_name(name.strip_prefix("live_")?))
+            .collect();
         live.sort();
         let mut newest: Vec<Version> = Vec::new();
+        let mut older: Vec<Version> = Vec::new();
         for version in live {
-            if let Some(older) = newest.pop_if(|last| last.slot == version.slot) {
-                removed.push(older.name("live"));
-                self.retire(&older)?;
-            }
+            older.extend(newest.pop_if(|last| last.slot == version.slot));
             newest.push(version);
         }
+        // An unfinished version can share links with the one that it was to replace.
+        let in_use = newest
+            .iter()
+            .flat_map(|version| self.link_ids(version))
+            .collect();
+        for name in &removed {
+            self.take_apart(name, Some(&in_use))?;
+        }
+        for version in &older {
+            self.retire(version, &in_use)?;
+            removed.push(version.name("live"));
+        }
         Ok((newest, removed))
+    }
+
+    fn link_ids(&self, version: &Version) -> Vec<u32> {
+        let links = self.open_all(version, "links").unwrap_or_default();
+        links
+            .iter()
+            .filter_map(|(_, link)| kernel_info::link(link.as_fd()).ok())
+            .map(|info| info.id)
+            .collect()
     }
 
     pub(crate) fn stage(&self, version: Version) -> Result<Staging<'_>> {
@@ -105,7 +120,7 @@ impl PinFolder {
         for folder in std::iter::once(path.clone()).chain(PARTS.iter().map(|part| path.join(part)))
         {
             if let Err(source) = rustix::fs::mkdir(&folder, Mode::RWXU) {
-                let _ = self.take_apart(&version.name("tmp"));
+                let _ = self.take_apart(&version.name("tmp"), None);
                 return Err(failed("make", &folder, source));
             }
         }
@@ -116,31 +131,22 @@ impl PinFolder {
         })
     }
 
-    /// Lets go of a version. From the rename on, no crash brings it back.
-    pub(crate) fn retire(&self, version: &Version) -> Result<()> {
+    /// Lets go of a version. From the rename on, no crash brings it back. Its links are detached,
+    /// but for those that another version uses.
+    pub(crate) fn retire(&self, version: &Version, in_use: &BTreeSet<u32>) -> Result<()> {
         let (from, to) = (self.path.join(version.name("live")), version.name("dead"));
         fs::rename(&from, self.path.join(&to)).map_err(|source| failed("rename", &from, source))?;
-        self.take_apart(&to)
+        self.take_apart(&to, Some(in_use))
     }
 
-    fn take_apart(&self, name: &str) -> Result<()> {
+    /// Removes the pins of a folder. Without `in_use` the links stay as they are.
+    fn take_apart(&self, name: &str, in_use: Option<&BTreeSet<u32>>) -> Result<()> {
         let folder = self.path.join(name);
-        let clear = || -> io::Result<()> {
-            for part in PARTS {
-                let part = folder.join(part);
-                if part.is_dir() {
-                    for name in names_in(&part)? {
-                        fs::remove_file(part.join(name))?;
-                    }
-                    fs::remove_dir(part)?;
-                }
-            }
-            for name in names_in(&folder)? {
-                fs::remove_file(folder.join(name))?;
-            }
-            fs::remove_dir(&folder)
-        };
-        clear().map_err(|source| failed("take apart", &folder, source))
+        let cleared = PARTS
+            .iter()
+            .try_for_each(|part| clear(&folder.join(part), in_use));
+        let cleared = cleared.and_then(|()| clear(&folder, None));
+        cleared.map_err(|source| failed("take apart", &folder, source))
     }
 
     pub(crate) fn open_meta(&self, version: &Version) -> io::Result<OwnedFd> {
@@ -157,6 +163,32 @@ impl PinFolder {
         let open =
             |name: String| syscall::open_pin(&folder.join(&name)).map(|fd| (decoded(&name), fd));
         names_in(&folder)?.into_iter().map(open).collect()
+    }
+}
+
+/// Removes a folder of pins, if it is there.
+fn clear(folder: &Path, in_use: Option<&BTreeSet<u32>>) -> io::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for name in names_in(folder)? {
+        let pin = folder.join(name);
+        if let (Some(in_use), true) = (in_use, folder.ends_with("links")) {
+            detach_unless(in_use, &pin);
+        }
+        fs::remove_file(pin)?;
+    }
+    fs::remove_dir(folder)
+}
+
+/// Removing a pin detaches later, or not at all if somebody else holds the link: this does it now.
+/// Where it is not possible, removing the pin has to do.
+fn detach_unless(in_use: &BTreeSet<u32>, pin: &Path) {
+    let Ok(link) = syscall::open_pin(pin) else {
+        return;
+    };
+    if kernel_info::link(link.as_fd()).is_ok_and(|info| !in_use.contains(&info.id)) {
+        let _ = syscall::detach_link(link.as_fd());
     }
 }
 
@@ -212,7 +244,7 @@ impl Drop for Staging<'_> {
     fn drop(&mut self) {
         if !self.done {
             // What cannot be removed now is removed at the next start.
-            let _ = self.folder.take_apart(&self.version.name("tmp"));
+            let _ = self.folder.take_apart(&self.version.name("tmp"), None);
         }
     }
 }

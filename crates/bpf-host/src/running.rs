@@ -1,6 +1,6 @@
 //! What is attached: the descriptors that this process holds, and the record that goes with them into the folder of pins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -76,6 +76,15 @@ impl Running {
             .get(name)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no map `{name}`")))?;
         handle(fd.as_fd(), possible_cpus)
+    }
+
+    /// The kernel's numbers of its links.
+    pub(crate) fn link_ids(&self) -> BTreeSet<u32> {
+        let infos = self
+            .links
+            .iter()
+            .filter_map(|link| kernel_info::link(link.fd.as_fd()).ok());
+        infos.map(|info| info.id).collect()
     }
 
     /// Whether a pinned map is the one that the object defines.

@@ -12,7 +12,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -47,6 +47,8 @@ pub struct Ground {
 
 /// A thread in another network, at the other end of a cable.
 pub struct Peer {
+    /// Connecting to it comes back when all that was sent before has arrived.
+    fence: TcpListener,
     work: Option<mpsc::Sender<Box<dyn FnOnce() + Send>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -174,6 +176,7 @@ impl Peer {
         ip(&format!("addr add {HERE}/24 dev here"));
         ip("link set here up");
         let peer = Self {
+            fence: TcpListener::bind((HERE, 0)).unwrap(),
             work: Some(work),
             thread: Some(thread),
         };
@@ -201,14 +204,17 @@ impl Peer {
         answer
     }
 
-    /// Sends so many datagrams to a port here.
+    /// Sends so many datagrams to a port here, and waits until they have arrived.
     pub fn send(&self, port: u16, count: usize) {
+        let fence = self.fence.local_addr().unwrap();
         self.run(move || {
             let socket = UdpSocket::bind((THERE, 0)).unwrap();
             for number in 0..count {
                 socket.send_to(&number.to_ne_bytes(), (HERE, port)).unwrap();
             }
+            TcpStream::connect(fence).unwrap();
         });
+        self.fence.accept().unwrap();
     }
 }
 
