@@ -75,19 +75,12 @@ impl Btf {
         if u16_at(section, 0) != Some(MAGIC) {
             return Err("no BTF of this machine's byte order");
         }
-        let head = |at| u32_at(section, at).and_then(|value| usize::try_from(value).ok());
-        let parts = (|| {
-            let (header, types) = (head(4)?, (head(8)?, head(12)?));
-            let strings = (head(16)?, head(20)?);
-            let body = section.get(header..)?;
-            Some((
-                slice_at(body, types.0, types.1)?,
-                slice_at(body, strings.0, strings.1)?,
-            ))
-        })();
-        let Some((types, strings)) = parts else {
+        let (Some(types), Some(strings)) = (part(section, 8), part(section, 16)) else {
             return Err("the BTF header points outside of its section");
         };
+        if strings.first() != Some(&0) || strings.last() != Some(&0) {
+            return Err("the BTF strings have no end");
+        }
         let mut parsed = vec![Type {
             name: String::new(),
             shape: Shape::Void,
@@ -101,7 +94,34 @@ impl Btf {
             parsed.push(one);
             at = at.saturating_add(used);
         }
-        Ok(Self { types: parsed })
+        let parsed = Self { types: parsed };
+        if parsed.types.iter().all(|one| parsed.has_all(one)) {
+            Ok(parsed)
+        } else {
+            Err("a BTF type refers to one that is not there")
+        }
+    }
+
+    /// The strings of a section, for what refers to them from outside.
+    pub(crate) fn strings(section: &[u8]) -> &[u8] {
+        part(section, 16).unwrap_or_default()
+    }
+
+    fn has_all(&self, one: &Type) -> bool {
+        let has = |id: &u32| self.get(*id).is_some();
+        let is_entry = |id: &u32| {
+            let found = self.get(*id).map(|one| &one.shape);
+            matches!(found, Some(Shape::Variable { .. } | Shape::Other))
+        };
+        match &one.shape {
+            Shape::Pointer { to: id }
+            | Shape::Alias { to: id }
+            | Shape::Array { element: id, .. }
+            | Shape::Variable { of: id } => has(id),
+            Shape::Record { members, .. } => members.iter().all(|member| has(&member.of)),
+            Shape::Section { variables } => variables.iter().all(is_entry),
+            Shape::Void | Shape::Int { .. } | Shape::Enum { .. } | Shape::Other => true,
+        }
     }
 
     pub(crate) fn get(&self, id: u32) -> Option<&Type> {
@@ -154,6 +174,15 @@ impl Btf {
         })
     }
 
+    /// The first thing in a section, whatever it is.
+    pub(crate) fn first_in(&self, section: &str) -> Option<&str> {
+        let ids = self.types.iter().find_map(|one| match &one.shape {
+            Shape::Section { variables } if one.name == section => variables.first(),
+            _ => None,
+        });
+        Some(self.get(*ids?)?.name.as_str())
+    }
+
     /// The variables of a data section: name and type.
     pub(crate) fn section(&self, name: &str) -> Vec<(&str, u32)> {
         let variables = self.types.iter().find_map(|one| match &one.shape {
@@ -170,6 +199,13 @@ impl Btf {
         });
         named.collect()
     }
+}
+
+/// A part of the section whose offset and length stand at that place of the header.
+fn part(section: &[u8], at: usize) -> Option<&[u8]> {
+    let field = |at: usize| usize::try_from(u32_at(section, at)?).ok();
+    let body = section.get(field(4)?..)?;
+    slice_at(body, field(at)?, field(at.checked_add(4)?)?)
 }
 
 /// One type and the bytes that it took.

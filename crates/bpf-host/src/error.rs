@@ -141,9 +141,7 @@ impl VerifierLog {
                 text: full.to_owned(),
             });
         }
-        let head = full
-            .get(..full.floor_char_boundary(Self::HEAD))
-            .unwrap_or_default();
+        let head = full.get(..boundary(full, Self::HEAD)).unwrap_or_default();
         let from = boundary(full, full.len() - Self::TAIL);
         let tail = full.get(from..).unwrap_or_default();
         let left_out = full.len().saturating_sub(head.len() + tail.len());

@@ -211,7 +211,7 @@ fn tcx() -> Verdict {
     match syscall::create_link(
         program.as_fd(),
         NO_INTERFACE,
-        crate::program_kind::TCX_INGRESS,
+        crate::section_meaning::TCX_INGRESS,
         0,
     ) {
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::kernel_functions::function_name;
-use crate::scanned_object::{ScannedObject, numbers};
+use crate::kernel_functions::{function_name, function_number};
+use crate::scanned_object::ScannedObject;
 use crate::{ProgramKind, Target, cgroup, interface};
 
 /// The rules of this host.
@@ -131,4 +131,12 @@ impl Default for LocalPolicy {
             protected_cgroups: BTreeSet::new(),
         }
     }
+}
+
+/// The numbers of functions given by name; `Err` holds the first name that no kernel has.
+fn numbers(names: &[&str]) -> std::result::Result<BTreeSet<u32>, String> {
+    names
+        .iter()
+        .map(|name| function_number(name).ok_or_else(|| (*name).to_owned()))
+        .collect()
 }

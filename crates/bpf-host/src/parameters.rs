@@ -7,9 +7,12 @@ use serde_json::{Map, Value};
 
 use crate::bytes::length;
 use crate::error::ParameterError;
-use crate::scanned_object::{Global, ScannedMap, ScannedObject};
+use crate::parameter_place::Place;
+use crate::scanned_map::ScannedMap;
+use crate::scanned_object::{Global, ScannedObject};
 use crate::syscall::MapHandle;
-use crate::typed_value::{Encoder, Place, cidr, listed, opaque};
+use crate::typed_value::{Encoder, listed, opaque};
+use crate::value_texts::cidr;
 
 /// More entries than this in one map are no parameter.
 const MAX_ENTRIES: usize = 1 << 20;

@@ -24,7 +24,7 @@ const PARTS: [&str; 3] = ["links", "progs", "maps"];
 #[derive(Debug)]
 pub(crate) struct PinFolder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// One version of one slot.
@@ -65,7 +65,7 @@ impl PinFolder {
         match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 Err(Refusal::Busy(path.display().to_string()).into())
@@ -135,7 +135,11 @@ impl PinFolder {
     /// but for those that another version uses.
     pub(crate) fn retire(&self, version: &Version, in_use: &BTreeSet<u32>) -> Result<()> {
         let (from, to) = (self.path.join(version.name("live")), version.name("dead"));
-        fs::rename(&from, self.path.join(&to)).map_err(|source| failed("rename", &from, source))?;
+        match fs::rename(&from, self.path.join(&to)) {
+            // An earlier try came this far.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|source| failed("rename", &from, source))?,
+        }
         self.take_apart(&to, Some(in_use))
     }
 
@@ -237,6 +241,13 @@ impl Staging<'_> {
 
     fn path(&self) -> PathBuf {
         self.folder.path.join(self.version.name("tmp"))
+    }
+}
+
+impl Drop for PinFolder {
+    fn drop(&mut self) {
+        // A process that is being started at this moment can hold a copy of the descriptor for a while.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

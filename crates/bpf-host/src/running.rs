@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::bytes::{length, slice_at, u32_at};
 use crate::pin_folder::{PinFolder, Version};
-use crate::scanned_object::{ScannedMap, ScannedObject};
+use crate::scanned_map::ScannedMap;
+use crate::scanned_object::ScannedObject;
 use crate::syscall::{self, MapHandle};
 use crate::{ProgramKind, Target, kernel_info};
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::ProgramKind;
-use crate::program_kind::{TCX_EGRESS, TCX_INGRESS};
+use crate::section_meaning::{TCX_EGRESS, TCX_INGRESS};
 
 /// Where one program is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]

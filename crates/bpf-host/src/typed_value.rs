@@ -1,6 +1,6 @@
 //! JSON into bytes, as the object's own types want it.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::Value;
@@ -9,6 +9,10 @@ use crate::btf::{Btf, Shape};
 use crate::cgroup;
 use crate::error::ParameterError;
 use crate::interface;
+use crate::parameter_place::Place;
+use crate::value_texts::{
+    address_text, characters, decimal_or_hex, duration_nanoseconds, in_unit_of, now_nanoseconds,
+};
 
 /// Structs within arrays within structs end here.
 const MAX_DEPTH: u32 = 16;
@@ -19,67 +23,6 @@ pub(crate) struct Encoder<'a> {
     pub(crate) btf: &'a Btf,
     /// Where cgroup paths begin.
     pub(crate) cgroup_root: &'a Path,
-}
-
-/// A place in the parameters.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) parent: Option<&'a Place<'a>>,
-    pub(crate) step: Step<'a>,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum Step<'a> {
-    Name(&'a str),
-    Index(usize),
-}
-
-impl<'a> Place<'a> {
-    pub(crate) fn root(name: &'a str) -> Self {
-        Self {
-            parent: None,
-            step: Step::Name(name),
-        }
-    }
-
-    pub(crate) fn name(&'a self, name: &'a str) -> Self {
-        Self {
-            parent: Some(self),
-            step: Step::Name(name),
-        }
-    }
-
-    pub(crate) fn index(&'a self, index: usize) -> Self {
-        Self {
-            parent: Some(self),
-            step: Step::Index(index),
-        }
-    }
-
-    pub(crate) fn error(&self, problem: impl Into<String>) -> ParameterError {
-        ParameterError {
-            at: self.text(),
-            problem: problem.into(),
-            needs_reload: false,
-        }
-    }
-
-    fn text(&self) -> String {
-        let before = self.parent.map(Self::text);
-        match (before, self.step) {
-            (None, Step::Name(name)) => name.to_owned(),
-            (Some(before), Step::Name(name)) => format!("{before}.{name}"),
-            (before, Step::Index(index)) => format!("{}[{index}]", before.unwrap_or_default()),
-        }
-    }
-
-    /// The innermost name: what a unit at its end says about the value.
-    fn last_name(&self) -> &str {
-        match self.step {
-            Step::Name(name) => name,
-            Step::Index(_) => self.parent.map_or("", |parent| parent.last_name()),
-        }
-    }
 }
 
 /// How an integer lies in memory.
@@ -353,40 +296,6 @@ fn address(value: &Value, out: &mut [u8], place: &Place<'_>) -> Result<(), Param
     address_text(value.as_str().unwrap_or_default(), out, place)
 }
 
-fn address_text(text: &str, out: &mut [u8], place: &Place<'_>) -> Result<(), ParameterError> {
-    let bytes = if let Some(digits) = text.strip_prefix("hex:") {
-        hex(digits)
-    } else {
-        match out.len() {
-            4 => text
-                .parse::<Ipv4Addr>()
-                .ok()
-                .map(|address| address.octets().to_vec()),
-            6 => mac(text),
-            16 => text
-                .parse::<Ipv6Addr>()
-                .ok()
-                .map(|address| address.octets().to_vec()),
-            _ => None,
-        }
-    };
-    let bytes = bytes.filter(|bytes| bytes.len() == out.len());
-    let wanted = match out.len() {
-        4 => "an IPv4 address",
-        6 => "a MAC address",
-        16 => "an IPv6 address",
-        _ => "an array",
-    };
-    let bytes = bytes.ok_or_else(|| {
-        place.error(format!(
-            "`{text}` is neither {wanted} nor hex: and {} bytes in hex digits",
-            out.len()
-        ))
-    })?;
-    out.copy_from_slice(&bytes);
-    Ok(())
-}
-
 /// Bytes from hex digits, for keys and values without a type.
 pub(crate) fn opaque(
     value: &Value,
@@ -406,43 +315,6 @@ pub(crate) fn opaque(
         Value::String(text) => address_text(text, out, place),
         _ => Err(place.error("the map states no type here; give hex: and digits")),
     }
-}
-
-/// The key of a longest-prefix map: prefix length, then the address in network order.
-pub(crate) fn cidr(text: &str, out: &mut [u8], place: &Place<'_>) -> Result<(), ParameterError> {
-    let (address, prefix) = text.split_once('/').unwrap_or((text, ""));
-    let octets = match (address.parse(), out.len()) {
-        (Ok(std::net::IpAddr::V4(address)), 8) => address.octets().to_vec(),
-        (Ok(std::net::IpAddr::V6(address)), 20) => address.octets().to_vec(),
-        _ => {
-            return Err(place.error(format!(
-                "`{text}` is no network of {} bytes",
-                out.len().saturating_sub(4)
-            )));
-        }
-    };
-    let most = octets.len() * 8;
-    let length = if prefix.is_empty() {
-        Some(most)
-    } else {
-        prefix.parse().ok().filter(|length| *length <= most)
-    };
-    let length = length
-        .ok_or_else(|| place.error(format!("`{text}`: a prefix length is at most {most}")))?;
-    let host_bit = |bit: usize| {
-        octets
-            .get(bit / 8)
-            .is_some_and(|byte| byte >> (7 - bit % 8) & 1 == 1)
-    };
-    if (length..most).any(host_bit) {
-        return Err(place.error(format!(
-            "`{text}` has bits set behind its prefix; which network is meant?"
-        )));
-    }
-    let (head, tail) = out.split_at_mut(4);
-    head.copy_from_slice(&u32::try_from(length).unwrap_or(0).to_ne_bytes());
-    tail.copy_from_slice(&octets);
-    Ok(())
 }
 
 /// Puts a number into as many bytes as there are, if it fits.
@@ -479,95 +351,6 @@ fn whole(value: &Value, place: &Place<'_>) -> Result<i128, ParameterError> {
         .map(i128::from)
         .or_else(|| value.as_i64().map(i128::from));
     number.ok_or_else(|| place.error(format!("a whole number is needed, not {value}")))
-}
-
-fn characters(text: &str, out: &mut [u8], place: &Place<'_>) -> Result<(), ParameterError> {
-    if text.len() >= out.len() || text.contains('\0') {
-        return Err(place.error(format!(
-            "at most {} bytes of text fit here, and no NUL",
-            out.len().saturating_sub(1)
-        )));
-    }
-    out.fill(0);
-    for (to, from) in out.iter_mut().zip(text.bytes()) {
-        *to = from;
-    }
-    Ok(())
-}
-
-fn decimal_or_hex(text: &str) -> Option<i128> {
-    match text.strip_prefix("0x") {
-        Some(digits) => i128::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-fn hex(digits: &str) -> Option<Vec<u8>> {
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
-        return None;
-    }
-    let pairs = (0..digits.len())
-        .step_by(2)
-        .map(|at| digits.get(at..at + 2));
-    pairs
-        .map(|pair| u8::from_str_radix(pair?, 16).ok())
-        .collect()
-}
-
-fn mac(text: &str) -> Option<Vec<u8>> {
-    let bytes: Vec<u8> = text
-        .split(':')
-        .map(|part| (part.len() == 2).then(|| u8::from_str_radix(part, 16).ok())?)
-        .collect::<Option<_>>()?;
-    (bytes.len() == 6).then_some(bytes)
-}
-
-fn duration_nanoseconds(text: &str) -> Option<i128> {
-    let at = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at_checked(at)?;
-    let one: i128 = match unit {
-        "ns" => 1,
-        "us" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "m" => 60_000_000_000,
-        "h" => 3_600_000_000_000,
-        "d" => 86_400_000_000_000,
-        _ => return None,
-    };
-    number.parse::<i128>().ok()?.checked_mul(one)
-}
-
-/// Durations need to know what the number counts; the end of the name says it.
-fn in_unit_of(place: &Place<'_>, nanoseconds: i128) -> Result<i128, ParameterError> {
-    const UNITS: [(&str, i128); 7] = [
-        ("_ns", 1),
-        ("_us", 1_000),
-        ("_ms", 1_000_000),
-        ("_sec", 1_000_000_000),
-        ("_secs", 1_000_000_000),
-        ("_seconds", 1_000_000_000),
-        ("_s", 1_000_000_000),
-    ];
-    let name = place.last_name();
-    let unit = UNITS
-        .iter()
-        .find(|(end, _)| name.ends_with(end))
-        .map(|(_, unit)| *unit);
-    let unit = unit.ok_or_else(|| {
-        place
-            .error("a duration needs a name that says its unit (.._ns, .._ms, .._s); give a number")
-    })?;
-    if nanoseconds % unit != 0 {
-        return Err(place.error("the duration is no whole number of the unit that the name says"));
-    }
-    Ok(nanoseconds / unit)
-}
-
-/// What `bpf_ktime_get_ns()` says now.
-fn now_nanoseconds() -> i128 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
 
 fn kind(value: &Value) -> &'static str {

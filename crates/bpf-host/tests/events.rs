@@ -1,6 +1,10 @@
 //! Records of the ring buffer, without a kernel.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failing test is meant to stop")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a failing test is meant to stop"
+)]
 
 use std::time::Duration;
 
@@ -20,8 +24,14 @@ fn record() -> Vec<u8> {
 #[test]
 fn a_record_is_read_field_by_field() {
     let event = Event::parse(&record()).unwrap();
-    assert_eq!((event.kind, event.at, event.cgroup_id), (EventKind::Error, Duration::new(1, 7), 42));
-    assert_eq!((event.process_id, event.code, event.payload.as_slice()), (77, 4242, &b"why?"[..]));
+    assert_eq!(
+        (event.kind, event.at, event.cgroup_id),
+        (EventKind::Error, Duration::new(1, 7), 42)
+    );
+    assert_eq!(
+        (event.process_id, event.code, event.payload.as_slice()),
+        (77, 4242, &b"why?"[..])
+    );
 }
 
 #[test]

@@ -13,7 +13,6 @@ use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bpf_host::{
     Artifact, Direction, Error, EventKind, LocalPolicy, OnExit, ProgramKind, Refusal, Target,
@@ -42,7 +41,7 @@ fn a_guard_drops_and_counts_what_its_parameters_say() {
     let parameters = json!({"drop_port": bad.port(), "ports": [{"key": worse.port(), "value": 1}]});
     host.load(&guard(&object, parameters)).unwrap();
     for mailbox in [&good, &bad, &worse] {
-        ground.peer.send(mailbox.port(), 10);
+        ground.peer().send(mailbox.port(), 10);
     }
     assert_eq!((good.count(), bad.count(), worse.count()), (10, 0, 0));
 
@@ -58,7 +57,7 @@ fn a_guard_drops_and_counts_what_its_parameters_say() {
     );
 
     host.unload("guard").unwrap();
-    ground.peer.send(bad.port(), 10);
+    ground.peer().send(bad.port(), 10);
     assert_eq!(bad.count(), 10);
     assert!(host.status().is_empty());
 }
@@ -73,7 +72,7 @@ fn parameters_change_while_the_program_runs() {
     host.load(&guard(&object, json!({"drop_port": 1, "ports": []})))
         .unwrap();
     let passed = |ground: &Ground| {
-        ground.peer.send(port, 5);
+        ground.peer().send(port, 5);
         mailbox.count()
     };
     assert_eq!(passed(&ground), 5);
@@ -101,7 +100,7 @@ fn parameters_change_while_the_program_runs() {
         &json!({"drop_port": port, "networks": {"10.77.0.0/24": 1}}),
     ) {
         Err(Error::Parameter(error)) => {
-            assert!(error.needs_reload && error.at == "drop_port", "{error}")
+            assert!(error.needs_reload && error.at == "drop_port", "{error}");
         }
         other => panic!("{other:?}"),
     }
@@ -166,7 +165,7 @@ fn events_arrive_through_a_descriptor_that_can_be_polled() {
         .unwrap();
     let mut events = host.events("guard").unwrap().unwrap();
     assert_eq!(events.next_event(), None);
-    ground.peer.send(4242, 3);
+    ground.peer().send(4242, 3);
     let mut poll = [rustix::event::PollFd::new(
         &events,
         rustix::event::PollFlags::IN,
@@ -264,7 +263,7 @@ fn a_family_of_programs_attaches_whole() {
         links.iter().all(|link| link.attached == Some(true)),
         "{links:?}"
     );
-    ground.peer.send(4242, 10);
+    ground.peer().send(4242, 10);
     let packets = host.measure("family").unwrap().counters.packets;
     assert!(packets >= Some(20), "{packets:?}");
 }
@@ -341,7 +340,7 @@ fn an_address_is_out_of_reach_for_one_cgroup_only() {
     })
     .unwrap();
 
-    let port = ground.peer.run(|| {
+    let port = ground.peer().run(|| {
         let listener = TcpListener::bind((THERE, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || listener.incoming().take(2).for_each(drop));
@@ -465,34 +464,6 @@ fn uprobes_hit_functions_of_a_library() {
         counters.packets >= Some(2) && counters.violations >= Some(1),
         "{counters:?}"
     );
-}
-
-#[test]
-fn kinds_that_need_a_willing_kernel_work_or_are_refused_as_foretold() {
-    let Some(ground) = Ground::new() else { return };
-    let mut host = ground.host();
-    for (name, kind) in [
-        ("fentry", ProgramKind::Fentry),
-        ("fexit", ProgramKind::Fexit),
-        ("lsm", ProgramKind::Lsm),
-        ("kprobe", ProgramKind::Kprobe),
-        ("kretprobe", ProgramKind::Kretprobe),
-    ] {
-        let object = object(name);
-        let foretold = takes(&host, kind);
-        let done = host.load(&artifact(name, "v1", &object));
-        assert_eq!(done.is_ok(), foretold, "{name}: {done:?}");
-        if foretold {
-            let _ = std::fs::File::open("/dev/null");
-            std::thread::park_timeout(Duration::from_millis(1));
-            wait_for("a run", || {
-                let _ = std::fs::File::open("/dev/null");
-                std::thread::park_timeout(Duration::from_millis(1));
-                host.measure(name).unwrap().counters.packets > Some(0)
-            });
-            host.unload(name).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -671,7 +642,7 @@ fn a_new_version_takes_over_under_traffic_without_a_gap() {
     let link = host.status()[0].links[0].id;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
-    let sent = ground.peer.start(move || {
+    let sent = ground.peer().start(move || {
         let socket = UdpSocket::bind((THERE, 0)).unwrap();
         let mut sent = 0_u64;
         while !stopped.load(Ordering::Relaxed) {
@@ -731,7 +702,7 @@ fn a_version_that_fails_leaves_the_old_one_at_work() {
         matches!(error, Error::Refused(Refusal::Occupied { .. })),
         "{error}"
     );
-    ground.peer.send(mailbox.port(), 10);
+    ground.peer().send(mailbox.port(), 10);
     assert_eq!(mailbox.count(), 0, "the old version was not put back");
     assert_eq!(host.status()[1].digest, "v1");
     assert_eq!(host.measure("guard").unwrap().counters.violations, Some(10));

@@ -46,7 +46,7 @@ fn run_time_and_count_are_those_of_the_kernel() {
     assert_eq!(host.statistics(), Statistics::Held);
     let before = host.measure("burn").unwrap();
     let started = by_bpftool(before.programs[0].id);
-    ground.peer.send(mailbox.port(), 300);
+    ground.peer().send(mailbox.port(), 300);
     let after = host.measure("burn").unwrap();
     let ended = by_bpftool(before.programs[0].id);
 
@@ -95,7 +95,7 @@ fn what_the_kernel_does_not_count_is_none_and_not_zero() {
     let object = object("burn");
     host.load(&burn(&object, 1)).unwrap();
     let before = host.measure("burn").unwrap();
-    ground.peer.send(4242, 10);
+    ground.peer().send(4242, 10);
     let after = host.measure("burn").unwrap();
     assert_eq!(after.statistics.name(), "off");
     assert_eq!(
@@ -150,7 +150,7 @@ fn programs_without_a_map_of_an_agreed_name_have_no_counters() {
     host.load(&artifact).unwrap();
     let before = host.measure("share").unwrap();
     assert_eq!(before.counters.source, None);
-    ground.peer.send(4242, 10);
+    ground.peer().send(4242, 10);
     let usage = host.measure("share").unwrap().since(&before);
     assert_eq!(
         (usage.packets, usage.violations, usage.errors),
@@ -158,7 +158,7 @@ fn programs_without_a_map_of_an_agreed_name_have_no_counters() {
     );
     host.enable_statistics().unwrap();
     let before = host.measure("share").unwrap();
-    ground.peer.send(4242, 10);
+    ground.peer().send(4242, 10);
     let usage = host.measure("share").unwrap().since(&before);
     assert!(
         usage.packets >= Some(10) && usage.violations.is_none(),
@@ -173,10 +173,10 @@ fn a_new_version_counts_from_its_start() {
     let object = object("burn");
     host.load(&burn(&object, 1)).unwrap();
     host.enable_statistics().unwrap();
-    ground.peer.send(4242, 50);
+    ground.peer().send(4242, 50);
     let before = host.measure("burn").unwrap();
     host.load(&burn(&object, 1)).unwrap();
-    ground.peer.send(4242, 20);
+    ground.peer().send(4242, 20);
     let after = host.measure("burn").unwrap();
     let usage = after.since(&before);
     assert!(usage.runs >= Some(20) && usage.runs < Some(50), "{usage:?}");

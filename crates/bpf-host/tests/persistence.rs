@@ -43,7 +43,7 @@ fn a_persistent_program_goes_on_and_is_adopted() {
     assert_eq!(ground.pins(), ["live_1_guard"]);
     drop(host);
 
-    ground.peer.send(mailbox.port(), 10);
+    ground.peer().send(mailbox.port(), 10);
     assert_eq!(mailbox.count(), 0, "nobody enforced while nobody was there");
 
     let mut host = ground.host();
@@ -69,7 +69,7 @@ fn a_persistent_program_goes_on_and_is_adopted() {
     assert_eq!(host.measure("guard").unwrap().counters.violations, Some(10));
     host.set_parameters("guard", &json!({"enforce": 0}))
         .unwrap();
-    ground.peer.send(mailbox.port(), 10);
+    ground.peer().send(mailbox.port(), 10);
     assert_eq!(mailbox.count(), 10);
 
     host.unload("guard").unwrap();
@@ -273,7 +273,7 @@ fn start_child(folder: &Path) -> Child {
     std::thread::spawn(move || {
         lines
             .map_while(Result::ok)
-            .for_each(|line| eprintln!("child: {line}"))
+            .for_each(|line| eprintln!("child: {line}"));
     });
     child
 }
@@ -300,7 +300,7 @@ fn no_kill_leaves_a_gap_or_a_leak() {
         wait_for("a change", || number % 2 == 0 || changing());
         child.kill().unwrap();
         child.wait().unwrap();
-        ground.peer.send(4242, 20);
+        ground.peer().send(4242, 20);
         assert!(
             mailbox.recv_from(&mut [0; 8]).is_err(),
             "a gap after kill {number}"
@@ -323,7 +323,7 @@ fn no_kill_leaves_a_gap_or_a_leak() {
     drop(host);
     eprintln!("{kills} kills: no gap; {removed} leftovers removed, {repaired} slots repaired");
     assert!(ground.pins().is_empty(), "{:?}", ground.pins());
-    ground.peer.send(4242, 5);
+    ground.peer().send(4242, 5);
     assert!(mailbox.recv_from(&mut [0; 8]).is_ok(), "still enforced");
     if in_kernel().is_none() {
         eprintln!("skipped: the count of leaked objects needs bpftool");

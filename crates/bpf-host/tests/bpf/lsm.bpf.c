@@ -1,9 +1,25 @@
-/* A kind that not every kernel takes. */
+/* Forbids to open one file. A kind that not every kernel takes. */
 #include "agreed.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#define EPERM 1
+
+struct inode {
+	unsigned long i_ino;
+} __attribute__((preserve_access_index));
+
+struct file {
+	struct inode *f_inode;
+} __attribute__((preserve_access_index));
+
+const volatile __u64 forbidden_inode = 0;
 
 SEC("lsm/file_open")
-int hook(void *ctx)
+int BPF_PROG(hook, struct file *file)
 {
-	count(0);
-	return 0;
+	int forbidden = forbidden_inode && file->f_inode->i_ino == forbidden_inode;
+
+	count(forbidden);
+	return forbidden ? -EPERM : 0;
 }

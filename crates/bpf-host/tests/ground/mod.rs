@@ -42,7 +42,7 @@ pub fn is_root() -> bool {
 /// A folder with mounts of its own, and the thread's own network. `None` (said loudly) without root.
 pub struct Ground {
     pub folder: PathBuf,
-    pub peer: Peer,
+    peer: Option<Peer>,
 }
 
 /// A thread in another network, at the other end of a cable.
@@ -81,20 +81,25 @@ fn leave(flags: UnshareFlags) {
 
 impl Ground {
     pub fn new() -> Option<Self> {
+        if is_root() && Command::new("ip").arg("-V").output().is_err() {
+            eprintln!("skipped: needs the command ip (Debian: iproute2)");
+            return None;
+        }
+        let mut ground = Self::without_network()?;
+        leave(UnshareFlags::NEWNET);
+        ground.peer = Some(Peer::new());
+        Some(ground)
+    }
+
+    /// Mounts only.
+    pub fn without_network() -> Option<Self> {
         if !is_root() {
             eprintln!("skipped: needs root");
             return None;
         }
-        if Command::new("ip").arg("-V").output().is_err() {
-            eprintln!("skipped: needs the command ip (Debian: iproute2)");
-            return None;
-        }
-        leave(UnshareFlags::FS | UnshareFlags::NEWNS | UnshareFlags::NEWNET);
-        rustix::mount::mount_change(
-            "/",
-            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
-        )
-        .unwrap();
+        leave(UnshareFlags::FS | UnshareFlags::NEWNS);
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", private).unwrap();
         let folder = std::env::temp_dir().join(unique());
         fs::create_dir(&folder).unwrap();
         for (name, kind) in [
@@ -106,8 +111,11 @@ impl Ground {
             fs::create_dir(&place).unwrap();
             rustix::mount::mount(kind, &place, kind, MountFlags::empty(), None).unwrap();
         }
-        let peer = Peer::new();
-        Some(Self { folder, peer })
+        Some(Self { folder, peer: None })
+    }
+
+    pub fn peer(&self) -> &Peer {
+        self.peer.as_ref().unwrap()
     }
 
     pub fn places(&self) -> Places {
