@@ -59,16 +59,33 @@ pub(crate) fn attach(
                 .map(one)
                 .map_err(failed)
         }
-        Target::Kprobe { symbol, offset } => kprobe(program, kind, symbol, *offset, places)
+        Target::Kprobe { symbol, offset } => {
+            let returns = kind == ProgramKind::Kretprobe;
+            at_place(
+                program,
+                "kprobe",
+                returns,
+                symbol.as_bytes(),
+                *offset,
+                places,
+            )
             .map(one)
-            .map_err(failed),
+            .map_err(failed)
+        }
         Target::Uprobe {
             binary,
             symbol,
             offset,
-        } => uprobe(program, kind, binary, symbol.as_deref(), *offset, places)
-            .map(one)
-            .map_err(failed),
+        } => {
+            let (returns, name) = (
+                kind == ProgramKind::Uretprobe,
+                binary.as_os_str().as_bytes(),
+            );
+            let offset = place_in(binary, symbol.as_deref(), *offset).map_err(failed)?;
+            at_place(program, "uprobe", returns, name, offset, places)
+                .map(one)
+                .map_err(failed)
+        }
         Target::CpuClock { hertz } => {
             let cpus = places.online_cpus()?;
             let links = cpus
@@ -159,6 +176,29 @@ fn number_in(path: &Path) -> io::Result<u64> {
         .map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
+/// Attaches to a place in a function of the kernel (`kprobe`) or of a file (`uprobe`).
+fn at_place(
+    program: BorrowedFd<'_>,
+    pmu: &str,
+    returns: bool,
+    name: &[u8],
+    offset: u64,
+    places: &Places,
+) -> io::Result<OwnedFd> {
+    let (pmu, config) = probe_pmu(places, pmu, returns)?;
+    let name = CString::new(name)?;
+    by_event(
+        program,
+        &PerfEvent::Probe {
+            pmu,
+            config,
+            name: &name,
+            offset,
+        },
+        0,
+    )
+}
+
 /// The PMU's number, and the flag that asks it for returns.
 fn probe_pmu(places: &Places, pmu: &str, returns: bool) -> io::Result<(u32, u64)> {
     let folder = places.sys_root.join("bus/event_source/devices").join(pmu);
@@ -176,51 +216,12 @@ fn probe_pmu(places: &Places, pmu: &str, returns: bool) -> io::Result<(u32, u64)
     Ok((number, 1_u64.checked_shl(bit).unwrap_or(0)))
 }
 
-fn kprobe(
-    program: BorrowedFd<'_>,
-    kind: ProgramKind,
-    symbol: &str,
-    offset: u64,
-    places: &Places,
-) -> io::Result<OwnedFd> {
-    let (pmu, config) = probe_pmu(places, "kprobe", kind == ProgramKind::Kretprobe)?;
-    let name = CString::new(symbol)?;
-    by_event(
-        program,
-        &PerfEvent::Probe {
-            pmu,
-            config,
-            name: &name,
-            offset,
-        },
-        0,
-    )
-}
-
-fn uprobe(
-    program: BorrowedFd<'_>,
-    kind: ProgramKind,
-    binary: &Path,
-    symbol: Option<&str>,
-    offset: u64,
-    places: &Places,
-) -> io::Result<OwnedFd> {
-    let (pmu, config) = probe_pmu(places, "uprobe", kind == ProgramKind::Uretprobe)?;
+/// Where in a file the place is: `offset` bytes behind a symbol, or behind the start.
+fn place_in(binary: &Path, symbol: Option<&str>, offset: u64) -> io::Result<u64> {
     let start = symbol.map_or(Ok(0), |symbol| symbol_offset(binary, symbol))?;
-    let offset = start
+    start
         .checked_add(offset)
-        .ok_or(io::ErrorKind::InvalidInput)?;
-    let name = CString::new(binary.as_os_str().as_bytes())?;
-    by_event(
-        program,
-        &PerfEvent::Probe {
-            pmu,
-            config,
-            name: &name,
-            offset,
-        },
-        0,
-    )
+        .ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Where in a file a function begins.

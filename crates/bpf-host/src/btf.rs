@@ -249,7 +249,7 @@ fn parse_type(types: &[u8], at: usize, strings: &[u8]) -> Option<(Type, usize)> 
             Shape::Enum {
                 bytes: size_or_type,
                 signed: flag,
-                values: parse_values(types, body, strings, count, flag)?,
+                values: parse_values(types, body, strings, count, flag, false)?,
             },
             count.checked_mul(8)?,
         ),
@@ -271,7 +271,7 @@ fn parse_type(types: &[u8], at: usize, strings: &[u8]) -> Option<(Type, usize)> 
             Shape::Enum {
                 bytes: size_or_type,
                 signed: flag,
-                values: parse_wide_values(types, body, strings, count, flag)?,
+                values: parse_values(types, body, strings, count, flag, true)?,
             },
             count.checked_mul(12)?,
         ),
@@ -309,49 +309,32 @@ fn parse_members(
     (0..count).map(one).collect()
 }
 
+/// The names and numbers of an enum, of 32 or of 64 bits.
 fn parse_values(
     types: &[u8],
     body: usize,
     strings: &[u8],
     count: usize,
     signed: bool,
+    wide: bool,
 ) -> Option<Vec<(String, i128)>> {
+    let each = if wide { 12 } else { 8 };
     let one = |number: usize| {
-        let at = body.checked_add(number.checked_mul(8)?)?;
+        let at = body.checked_add(number.checked_mul(each)?)?;
         let name = text_at(strings, usize::try_from(u32_at(types, at)?).ok()?)?.to_owned();
-        let raw = u32_at(types, at.checked_add(4)?)?;
-        Some((
-            name,
-            if signed {
-                i128::from(raw.cast_signed())
-            } else {
-                i128::from(raw)
-            },
-        ))
-    };
-    (0..count).map(one).collect()
-}
-
-fn parse_wide_values(
-    types: &[u8],
-    body: usize,
-    strings: &[u8],
-    count: usize,
-    signed: bool,
-) -> Option<Vec<(String, i128)>> {
-    let one = |number: usize| {
-        let at = body.checked_add(number.checked_mul(12)?)?;
-        let name = text_at(strings, usize::try_from(u32_at(types, at)?).ok()?)?.to_owned();
-        let low = u64::from(u32_at(types, at.checked_add(4)?)?);
-        let raw = u64::from(u32_at(types, at.checked_add(8)?)?) << 32 | low;
-        Some((
-            name,
-            if signed {
-                i128::from(raw.cast_signed())
-            } else {
-                i128::from(raw)
-            },
-        ))
+        let low = u32_at(types, at.checked_add(4)?)?;
+        let high = if wide {
+            u32_at(types, at.checked_add(8)?)?
+        } else {
+            0
+        };
+        let raw = u64::from(high) << 32 | u64::from(low);
+        let value = match (signed, wide) {
+            (false, _) => i128::from(raw),
+            (true, false) => i128::from(low.cast_signed()),
+            (true, true) => i128::from(raw.cast_signed()),
+        };
+        Some((name, value))
     };
     (0..count).map(one).collect()
 }

@@ -157,7 +157,7 @@ fn to_attach(kind: ProgramKind, places: &Places) -> Verdict {
 }
 
 /// An LSM program can be loaded and attached where it never runs: only the list of active modules tells.
-fn lsm(places: &Places) -> Verdict {
+pub(crate) fn lsm(places: &Places) -> Verdict {
     let path = places.sys_root.join("kernel/security/lsm");
     match fs::read_to_string(&path) {
         Ok(list) if list.trim().split(',').any(|name| name == "bpf") => Verdict::Works,

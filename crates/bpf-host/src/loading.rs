@@ -11,7 +11,10 @@ use crate::pin_folder::Version;
 use crate::running::{HeldLink, HeldProgram, LinkPlace, Running, link_pin};
 use crate::scanned_object::{ScannedObject, ScannedProgram};
 use crate::typed_value::listed;
-use crate::{Artifact, Host, OnExit, Target, attachment, syscall};
+use crate::{
+    Artifact, Host, OnExit, ProgramKind, Target, Verdict, attachment, kernel_info, kernel_support,
+    syscall,
+};
 
 const MAX_SLOT_BYTES: usize = 64;
 const MAX_DIGEST_BYTES: usize = 128;
@@ -47,27 +50,13 @@ impl Host {
     /// Checks everything that can be checked without attaching: the object, the rules, the targets,
     /// the parameters, and with a real load the verifier's opinion. Nothing remains in the kernel.
     pub fn rehearse(&self, artifact: &Artifact<'_>) -> Result<()> {
-        let plan = self.plan(artifact)?;
-        let in_kernel = loader::load(
-            &plan.object,
-            &plan.prepared.constants,
-            &plan.bound(),
-            &self.places.kernel_types(),
-        )?;
-        self.hold(artifact, &plan, in_kernel).map(drop)
+        self.bring_in(artifact).map(drop)
     }
 
     /// Loads an artifact and attaches all its programs, or leaves everything as it was. If the slot
     /// is taken, the new version takes the place of the old one without a moment between them.
     pub fn load(&mut self, artifact: &Artifact<'_>) -> Result<()> {
-        let plan = self.plan(artifact)?;
-        let in_kernel = loader::load(
-            &plan.object,
-            &plan.prepared.constants,
-            &plan.bound(),
-            &self.places.kernel_types(),
-        )?;
-        let mut next = self.hold(artifact, &plan, in_kernel)?;
+        let (plan, mut next) = self.bring_in(artifact)?;
         let old = self.running.get(artifact.slot);
         let mut undo = Vec::new();
         let attached = self
@@ -89,6 +78,20 @@ impl Host {
             );
         }
         Ok(())
+    }
+
+    /// Checks, loads, and writes parameters. Nothing is attached yet.
+    fn bring_in(&self, artifact: &Artifact<'_>) -> Result<(Plan, Running)> {
+        let plan = self.plan(artifact)?;
+        let types = self.places.kernel_types();
+        let in_kernel = loader::load(
+            &plan.object,
+            &plan.prepared.constants,
+            &plan.bound(),
+            &types,
+        )?;
+        let running = self.hold(artifact, &plan, in_kernel)?;
+        Ok((plan, running))
     }
 
     fn plan(&self, artifact: &Artifact<'_>) -> Result<Plan> {
@@ -152,6 +155,11 @@ impl Host {
                 "program `{name}` has more targets than its kind takes"
             )));
         }
+        if program.kind == ProgramKind::Lsm
+            && let Verdict::Refused(why) = kernel_support::lsm(&self.places)
+        {
+            return Err(Error::request(format!("program `{name}`: {why}")));
+        }
         for target in targets {
             if !target.fits(program.kind) {
                 return Err(Error::request(format!(
@@ -171,7 +179,6 @@ impl Host {
         Ok(())
     }
 
-    /// Takes what was loaded and writes its parameters. Nothing is attached yet.
     fn hold(&self, artifact: &Artifact<'_>, plan: &Plan, in_kernel: InKernel) -> Result<Running> {
         let mut programs = BTreeMap::new();
         for (name, fd) in in_kernel.programs {
@@ -205,14 +212,17 @@ impl Host {
         next: &mut Running,
         undo: &mut Vec<Undo>,
     ) -> Result<()> {
+        // A link whose interface or cgroup is gone takes nothing over.
+        let usable = |link: &&HeldLink| {
+            let info = kernel_info::link(link.fd.as_fd());
+            link.place.kind.link_is_updatable()
+                && info.is_ok_and(|info| info.is_attached() != Some(false))
+        };
         let mut reusable: Vec<&HeldLink> = old
-            .map(|old| {
-                old.links
-                    .iter()
-                    .filter(|link| link.place.kind.link_is_updatable())
-                    .collect()
-            })
-            .unwrap_or_default();
+            .iter()
+            .flat_map(|old| &old.links)
+            .filter(usable)
+            .collect();
         for (program, targets) in &plan.targets {
             let held = next.programs.get(&program.name).ok_or_else(|| {
                 Error::Object(format!("the loader lost program `{}`", program.name))

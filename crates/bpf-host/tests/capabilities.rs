@@ -16,7 +16,7 @@ use serde_json::json;
 
 #[path = "ground/mod.rs"]
 mod ground;
-use ground::{Ground, artifact, here, object, places};
+use ground::{Ground, at_here, object, places};
 
 const ROLE: &str = "BPF_HOST_TEST_ROLE";
 const FOLDER: &str = "BPF_HOST_TEST_FOLDER";
@@ -42,10 +42,9 @@ fn child() {
     let mut host = Host::open(places(Path::new(&folder)), LocalPolicy::default()).unwrap();
     let object = object("guard");
     let guard = Artifact {
-        targets: [("guard".to_owned(), here())].into(),
         parameters: json!({"drop_port": 4242}),
         on_exit: OnExit::Persist,
-        ..artifact("guard", "v1", &object)
+        ..at_here("guard", "v1", &object)
     };
     if role == "nothing" {
         let Verdict::NeedsCapability(what) = verdict(&host.probe(), ProgramKind::Xdp) else {
@@ -75,10 +74,7 @@ fn child() {
     assert!(error.contains("needs CAP_SYS_ADMIN"), "{error}");
     // Who holds an interface has a name only for those who may look.
     let burn = self::object("burn");
-    let second = Artifact {
-        targets: [("burn".to_owned(), here())].into(),
-        ..artifact("burn", "v1", &burn)
-    };
+    let second = at_here("burn", "v1", &burn);
     let error = host.load(&second).unwrap_err().to_string();
     assert!(
         error.starts_with("refused: interface here already has XDP program id "),

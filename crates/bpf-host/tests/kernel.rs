@@ -22,13 +22,12 @@ use serde_json::{Value, json};
 
 #[path = "ground/mod.rs"]
 mod ground;
-use ground::{Ground, HERE, Mailbox, THERE, artifact, here, object, takes, wait_for};
+use ground::{Ground, HERE, Mailbox, THERE, artifact, at_here, here, ip, object, takes, wait_for};
 
 fn guard<'a>(object: &'a [u8], parameters: Value) -> Artifact<'a> {
     Artifact {
-        targets: [("guard".to_owned(), here())].into(),
         parameters,
-        ..artifact("guard", "v1", object)
+        ..at_here("guard", "v1", object)
     }
 }
 
@@ -196,10 +195,7 @@ fn a_second_xdp_program_is_refused_with_the_name_of_the_first() {
     let object = object("guard");
     host.load(&guard(&object, Value::Null)).unwrap();
     let burn = self::object("burn");
-    let second = Artifact {
-        targets: [("burn".to_owned(), here())].into(),
-        ..artifact("burn", "v1", &burn)
-    };
+    let second = at_here("burn", "v1", &burn);
     let error = host.load(&second).unwrap_err();
     assert!(error.is_transient());
     let Error::Refused(Refusal::Occupied { interface, holder }) = &error else {
@@ -279,10 +275,7 @@ fn one_program_that_cannot_be_attached_undoes_all() {
     let (object, mut targets) = family(&cgroup, "family");
     // In the order of names `sending` is the last; its cgroup holds an exclusive program of somebody else.
     let burn = self::object("burn");
-    let other = Artifact {
-        targets: [("burn".to_owned(), here())].into(),
-        ..artifact("burn", "v1", &burn)
-    };
+    let other = at_here("burn", "v1", &burn);
     host.load(&other).unwrap();
     targets.remove("at_arrival");
     let occupied = vec![
@@ -706,6 +699,36 @@ fn a_version_that_fails_leaves_the_old_one_at_work() {
     assert_eq!(mailbox.count(), 0, "the old version was not put back");
     assert_eq!(host.status()[1].digest, "v1");
     assert_eq!(host.measure("guard").unwrap().counters.violations, Some(10));
+}
+
+#[test]
+fn an_interface_that_goes_and_comes_back_is_noticed() {
+    let Some(ground) = Ground::new() else { return };
+    let mut host = ground.host();
+    let object = object("guard");
+    let generic = vec![Target::Xdp {
+        interface: "passing".to_owned(),
+        mode: XdpMode::Generic,
+    }];
+    let guard = Artifact {
+        targets: [("guard".to_owned(), generic)].into(),
+        ..artifact("guard", "v1", &object)
+    };
+    ip("link add passing type veth peer name other");
+    host.load(&guard).unwrap();
+    assert_eq!(host.status()[0].links[0].attached, Some(true));
+    assert_eq!(
+        host.status()[0].links[0].target,
+        "interface passing (generic mode)"
+    );
+    ip("link del passing");
+    wait_for("the link to be cut", || {
+        host.status()[0].links[0].attached == Some(false)
+    });
+    assert!(host.load(&guard).unwrap_err().is_transient());
+    ip("link add passing type veth peer name other");
+    host.load(&guard).unwrap();
+    assert_eq!(host.status()[0].links[0].attached, Some(true));
 }
 
 #[test]

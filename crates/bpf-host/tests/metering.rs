@@ -16,13 +16,12 @@ use serde_json::{Value, json};
 
 #[path = "ground/mod.rs"]
 mod ground;
-use ground::{Ground, Mailbox, artifact, here, object};
+use ground::{Ground, Mailbox, at_here, object};
 
 fn burn<'a>(object: &'a [u8], rounds: u32) -> Artifact<'a> {
     Artifact {
-        targets: [("burn".to_owned(), here())].into(),
         parameters: json!({"rounds": rounds}),
-        ..artifact("burn", "v1", object)
+        ..at_here("burn", "v1", object)
     }
 }
 
@@ -121,10 +120,7 @@ fn memory_is_that_of_the_program_and_each_of_its_maps_once() {
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     let object = object("guard");
-    let artifact = Artifact {
-        targets: [("guard".to_owned(), here())].into(),
-        ..artifact("guard", "v1", &object)
-    };
+    let artifact = at_here("guard", "v1", &object);
     host.load(&artifact).unwrap();
     let reading = host.measure("guard").unwrap();
     let program = reading.programs[0].memory_bytes.unwrap();
@@ -143,10 +139,7 @@ fn programs_without_a_map_of_an_agreed_name_have_no_counters() {
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     let object = object("share");
-    let artifact = Artifact {
-        targets: [("share".to_owned(), here())].into(),
-        ..artifact("share", "v1", &object)
-    };
+    let artifact = at_here("share", "v1", &object);
     host.load(&artifact).unwrap();
     let before = host.measure("share").unwrap();
     assert_eq!(before.counters.source, None);

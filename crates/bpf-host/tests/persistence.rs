@@ -14,21 +14,22 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bpf_host::{Artifact, Error, Host, LocalPolicy, OnExit, Recovery, Refusal};
+use bpf_host::{
+    Artifact, Error, Host, LocalPolicy, OnExit, ProgramKind, Recovery, Refusal, Target,
+};
 use serde_json::json;
 
 #[path = "ground/mod.rs"]
 mod ground;
-use ground::{Ground, Mailbox, artifact, here, object, places, wait_for};
+use ground::{Ground, Mailbox, artifact, at_here, object, places, takes, wait_for};
 
 fn guard<'a>(object: &'a [u8], digest: &'a str, port: u16) -> Artifact<'a> {
     let deadline = Some(Duration::from_secs(1_000));
     Artifact {
-        targets: [("guard".to_owned(), here())].into(),
         parameters: json!({"drop_port": port}),
         on_exit: OnExit::Persist,
         deadline,
-        ..artifact("guard", digest, object)
+        ..at_here("guard", digest, object)
     }
 }
 
@@ -92,10 +93,54 @@ fn what_was_not_adopted_is_replaced_on_the_same_link() {
 }
 
 #[test]
+fn tracing_programs_persist_too() {
+    let Some(ground) = Ground::new() else { return };
+    let object = object("traces");
+    let mut host = ground.host();
+    let kinds = [
+        ProgramKind::Tracepoint,
+        ProgramKind::RawTracepoint,
+        ProgramKind::BtfTracepoint,
+        ProgramKind::PerfEvent,
+    ];
+    if !kinds.into_iter().all(|kind| takes(&host, kind)) {
+        return;
+    }
+    let clock = vec![Target::CpuClock { hertz: 100 }];
+    let traces = Artifact {
+        targets: [("by_clock".to_owned(), clock)].into(),
+        on_exit: OnExit::Persist,
+        ..artifact("traces", "v1", &object)
+    };
+    host.load(&traces).unwrap();
+    let before = host.status();
+    drop(host);
+    let mut host = ground.host();
+    host.adopt("traces", "v1", &object).unwrap();
+    assert_eq!(host.status(), before);
+    // There is no update of these links: the new version is there before the old one goes.
+    host.load(&Artifact {
+        digest: "v2",
+        ..traces
+    })
+    .unwrap();
+    let after = host.status();
+    assert!(
+        after[0]
+            .links
+            .iter()
+            .all(|link| before[0].links.iter().all(|old| old.id != link.id))
+    );
+    assert_eq!(after[0].links.len(), before[0].links.len());
+    host.unload("traces").unwrap();
+    assert!(ground.pins().is_empty());
+}
+
+#[test]
 fn the_reaper_unloads_what_has_expired_and_nothing_else() {
     let Some(ground) = Ground::new() else { return };
     let object = object("guard");
-    let lo = vec![bpf_host::Target::Xdp {
+    let lo = vec![Target::Xdp {
         interface: "lo".to_owned(),
         mode: bpf_host::XdpMode::Any,
     }];
@@ -232,7 +277,7 @@ fn child() {
     let lo = || {
         [(
             "guard".to_owned(),
-            vec![bpf_host::Target::Xdp {
+            vec![Target::Xdp {
                 interface: "lo".to_owned(),
                 mode: bpf_host::XdpMode::Any,
             }],

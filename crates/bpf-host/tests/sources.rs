@@ -10,11 +10,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use bpf_host::{Artifact, ScannedObject};
+use bpf_host::ScannedObject;
 
 #[path = "ground/mod.rs"]
 mod ground;
-use ground::{Ground, artifact, here, object};
+use ground::{Ground, at_here, object};
 
 /// The newest compiler that Debian's packages would have installed, with its strip.
 fn compiler() -> Option<String> {
@@ -71,11 +71,5 @@ fn sources_compile_to_what_is_kept() {
     std::fs::remove_dir_all(&folder).unwrap();
     eprintln!("{compared} objects compared, by {compiler}");
     let Some(ground) = Ground::new() else { return };
-    ground
-        .host()
-        .load(&Artifact {
-            targets: [("guard".to_owned(), here())].into(),
-            ..artifact("guard", "v1", &guard)
-        })
-        .unwrap();
+    ground.host().load(&at_here("guard", "v1", &guard)).unwrap();
 }

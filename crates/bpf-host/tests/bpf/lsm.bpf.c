@@ -18,8 +18,10 @@ const volatile __u64 forbidden_inode = 0;
 SEC("lsm/file_open")
 int BPF_PROG(hook, struct file *file)
 {
-	int forbidden = forbidden_inode && file->f_inode->i_ino == forbidden_inode;
-
-	count(forbidden);
-	return forbidden ? -EPERM : 0;
+	if (forbidden_inode && file->f_inode->i_ino == forbidden_inode) {
+		count(1);
+		return -EPERM;
+	}
+	count(0);
+	return 0;
 }

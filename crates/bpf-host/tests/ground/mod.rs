@@ -62,7 +62,8 @@ fn unique() -> String {
     )
 }
 
-fn ip(arguments: &str) {
+/// Runs `ip` in the network of this thread.
+pub fn ip(arguments: &str) {
     let output = Command::new("ip")
         .args(arguments.split(' '))
         .output()
@@ -265,6 +266,15 @@ pub fn artifact<'a>(slot: &'a str, digest: &'a str, object: &'a [u8]) -> Artifac
         parameters: Value::Null,
         on_exit: OnExit::Detach,
         deadline: None,
+    }
+}
+
+/// An artifact of one program that is named like its slot, on the interface `here`.
+pub fn at_here<'a>(program: &'a str, digest: &'a str, object: &'a [u8]) -> Artifact<'a> {
+    let targets = [(program.to_owned(), here())].into();
+    Artifact {
+        targets,
+        ..artifact(program, digest, object)
     }
 }
 
