@@ -25,7 +25,7 @@ pub struct Artifact<'a> {
     pub parameters: Value,
     /// What happens to it when this process ends.
     pub on_exit: OnExit,
-    /// When it is to be unloaded, in time since the host was started; kept for [`Host::reap`].
+    /// When it is to be unloaded, in time since the host was started; kept for [`Host::reap`](crate::Host::reap).
     pub deadline: Option<Duration>,
 }
 

@@ -14,6 +14,7 @@ use crate::bytes::{array_at, length, slice_at, text_at, u16_at, u32_at};
 
 const MAX_SECTIONS: usize = 1_000;
 const MAX_SYMBOLS: usize = 20_000;
+const MAX_NAME_BYTES: usize = 128;
 
 /// Opcodes: a call, and a constant of 64 bits, which takes two instructions.
 const CALL: u8 = 0x85;
@@ -127,6 +128,9 @@ pub(crate) fn check_section(section: &ElfSection<'_, '_>, name: &str) -> Checked
             "section `{name}`: maps of the old form; define them with BTF in `.maps`"
         ));
     }
+    if !is_code(section) {
+        check_name("section", name)?;
+    }
     if is_code(section) && section.size() % 8 != 0 {
         return Err(format!(
             "section `{name}` is not made of whole instructions"
@@ -202,6 +206,18 @@ fn functions_in(file: &Elf<'_>, section: SectionIndex) -> Vec<(u64, u64)> {
             )
         })
         .collect()
+}
+
+/// Names of programs, maps and data sections become names of pins.
+pub(crate) fn check_name(what: &str, name: &str) -> Checked<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(plain) {
+        return Err(format!(
+            "{what} `{}` has a name that is not made of letters, digits and `_`",
+            name.escape_default()
+        ));
+    }
+    Ok(())
 }
 
 /// The numbers of all kernel functions that instructions call.

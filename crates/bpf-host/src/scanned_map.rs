@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::btf::{Btf, Shape};
-use crate::object_checks::Checked;
+use crate::object_checks::{Checked, check_name};
 
 const MAX_MAPS: usize = 128;
 
@@ -49,6 +49,7 @@ impl ScannedMap {
 pub(crate) fn collect_maps(btf: &Btf) -> Checked<Vec<ScannedMap>> {
     let mut maps = BTreeMap::new();
     for (name, of) in btf.section(".maps") {
+        check_name("map", name)?;
         let map = scan_map(btf, name, of)?;
         maps.insert(name.to_owned(), map);
     }

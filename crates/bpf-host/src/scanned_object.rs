@@ -150,6 +150,9 @@ fn scan(bytes: &[u8]) -> Checked<ScannedObject> {
         }
         collect_programs(&file, section.index(), name, &found, &mut programs);
     }
+    for name in programs.keys() {
+        object_checks::check_name("program", name)?;
+    }
     if programs.is_empty() {
         return Err("it holds no program".to_owned());
     }

@@ -15,7 +15,7 @@ use bpf_host::{Artifact, Target};
 mod ground;
 use ground::{Ground, artifact, object};
 
-/// Every 251st byte by default; `BPF_HOST_TEST_MUTATION_STEP=1` changes each of them.
+/// Every 401st byte by default; `BPF_HOST_TEST_MUTATION_STEP=1` changes each of them.
 #[test]
 fn changed_objects_never_stop_the_process() {
     let Some(ground) = Ground::without_network() else {
@@ -23,7 +23,7 @@ fn changed_objects_never_stop_the_process() {
     };
     let host = ground.host();
     let step =
-        std::env::var("BPF_HOST_TEST_MUTATION_STEP").map_or(251, |step| step.parse().unwrap());
+        std::env::var("BPF_HOST_TEST_MUTATION_STEP").map_or(401, |step| step.parse().unwrap());
     let (mut loaded, mut refused) = (0, 0);
     let lo = || "lo".to_owned();
     for name in ["guard", "typed", "burn"] {

@@ -143,6 +143,38 @@ fn called_functions_are_listed() {
     assert_eq!(names, expected.map(str::to_owned).into());
 }
 
+/// An object in which a name is written over, wherever it stands.
+fn renamed(name: &str, from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = object(name);
+    for at in 0..bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn names_that_would_leave_the_folder_of_pins_are_refused() {
+    for (from, to, words) in [
+        (
+            b"\0guard\0",
+            b"\0/ab_c\0",
+            "program `/ab_c` has a name that is not made of",
+        ),
+        (
+            b"\0ports\0",
+            b"\0a/..b\0",
+            "map `a/..b` has a name that is not made of",
+        ),
+    ] {
+        let refusal = ScannedObject::read(&renamed("guard", from, to))
+            .unwrap_err()
+            .to_string();
+        assert!(refusal.contains(words), "{refusal}");
+    }
+}
+
 /// Numbers as in `linux/bpf.h`.
 #[test]
 fn functions_have_the_numbers_of_the_kernel() {
