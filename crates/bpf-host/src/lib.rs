@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod artifact;
+mod attaching;
 mod attachment;
 mod btf;
 mod bytes;

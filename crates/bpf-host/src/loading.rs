@@ -1,20 +1,17 @@
 //! Loading and replacing: all of an artifact or nothing of it.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
+use crate::attaching::Attaching;
 use crate::error::{Error, Result};
 use crate::loader::{self, InKernel};
 use crate::parameters::{self, Prepared};
 use crate::pin_folder::Version;
-use crate::running::{HeldLink, HeldProgram, LinkPlace, Running, link_pin};
+use crate::running::{HeldProgram, Running, link_pin};
 use crate::scanned_object::{ScannedObject, ScannedProgram};
 use crate::typed_value::listed;
-use crate::{
-    Artifact, Host, OnExit, ProgramKind, Target, Verdict, attachment, kernel_info, kernel_support,
-    syscall,
-};
+use crate::{Artifact, Host, OnExit, ProgramKind, Target, Verdict, kernel_support};
 
 const MAX_SLOT_BYTES: usize = 64;
 const MAX_DIGEST_BYTES: usize = 128;
@@ -40,12 +37,6 @@ impl Plan {
     }
 }
 
-/// How to take back one step of attaching.
-enum Undo {
-    Detach,
-    PutBack { program: OwnedFd },
-}
-
 impl Host {
     /// Checks everything that can be checked without attaching: the object, the rules, the targets,
     /// the parameters, and with a real load the verifier's opinion. Nothing remains in the kernel.
@@ -58,12 +49,21 @@ impl Host {
     pub fn load(&mut self, artifact: &Artifact<'_>) -> Result<()> {
         let (plan, mut next) = self.bring_in(artifact)?;
         let old = self.running.get(artifact.slot);
-        let mut undo = Vec::new();
-        let attached = self
-            .attach_all(&plan, old, &mut next, &mut undo)
-            .and_then(|()| self.make_persistent(artifact, old, &mut next));
-        if let Err(error) = attached {
-            return Err(take_back(&next, undo, error));
+        let mut attaching = Attaching::begin(&self.places, old);
+        let attached = plan.targets.iter().try_for_each(|(program, targets)| {
+            let held = next.programs.get(&program.name);
+            let held = held.ok_or_else(|| {
+                Error::Object(format!("the loader lost program `{}`", program.name))
+            })?;
+            targets
+                .iter()
+                .try_for_each(|target| attaching.attach(program, held, target))
+        });
+        let (links, way_back) = attaching.finish();
+        next.links = links;
+        let kept = attached.and_then(|()| self.make_persistent(artifact, old, &mut next));
+        if let Err(error) = kept {
+            return Err(way_back.take(&next.links, error));
         }
         let mut object = plan.object;
         object.bytes = Vec::new();
@@ -205,89 +205,6 @@ impl Host {
         Ok(running)
     }
 
-    fn attach_all(
-        &self,
-        plan: &Plan,
-        old: Option<&Running>,
-        next: &mut Running,
-        undo: &mut Vec<Undo>,
-    ) -> Result<()> {
-        // A link whose interface or cgroup is gone takes nothing over.
-        let usable = |link: &&HeldLink| {
-            let info = kernel_info::link(link.fd.as_fd());
-            link.place.kind.link_is_updatable()
-                && info.is_ok_and(|info| info.is_attached() != Some(false))
-        };
-        let mut reusable: Vec<&HeldLink> = old
-            .iter()
-            .flat_map(|old| &old.links)
-            .filter(usable)
-            .collect();
-        for (program, targets) in &plan.targets {
-            let held = next.programs.get(&program.name).ok_or_else(|| {
-                Error::Object(format!("the loader lost program `{}`", program.name))
-            })?;
-            for target in targets {
-                let place = LinkPlace::new(program.kind, program.attach_type, target);
-                let mut same = reusable
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, link)| link.place == place);
-                let (by_place, by_name) = (
-                    same.clone().next(),
-                    same.find(|(_, link)| link.program == program.name),
-                );
-                if let Some(link) = by_name
-                    .or(by_place)
-                    .map(|(at, _)| at)
-                    .map(|at| reusable.remove(at))
-                {
-                    let fd = self.take_over(link, old, held, undo).map_err(|source| {
-                        Error::kernel(format!("replace what is attached to {target}"), source)
-                    })?;
-                    next.links.push(HeldLink {
-                        program: program.name.clone(),
-                        place,
-                        fd,
-                    });
-                    continue;
-                }
-                for fd in attachment::attach(
-                    held.fd.as_fd(),
-                    program.kind,
-                    program.attach_type,
-                    target,
-                    &self.places,
-                )? {
-                    undo.push(Undo::Detach);
-                    next.links.push(HeldLink {
-                        program: program.name.clone(),
-                        place: place.clone(),
-                        fd,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts the new program behind a link of the old version.
-    fn take_over(
-        &self,
-        link: &HeldLink,
-        old: Option<&Running>,
-        new: &HeldProgram,
-        undo: &mut Vec<Undo>,
-    ) -> io::Result<OwnedFd> {
-        let before = old
-            .and_then(|old| old.programs.get(&link.program))
-            .ok_or(io::ErrorKind::NotFound)?;
-        let (fd, program) = (link.fd.try_clone()?, before.fd.try_clone()?);
-        syscall::update_link(fd.as_fd(), new.fd.as_fd())?;
-        undo.push(Undo::PutBack { program });
-        Ok(fd)
-    }
-
     /// Pins everything, if it is to persist. Until the end of this a restart finds the old version.
     fn make_persistent(
         &self,
@@ -321,32 +238,6 @@ impl Host {
         }
         next.pinned = Some(staging.commit()?);
         Ok(())
-    }
-}
-
-/// Takes back all steps, the last one first; says in the error if that failed, too.
-fn take_back(next: &Running, undo: Vec<Undo>, error: Error) -> Error {
-    let mut stuck = Vec::new();
-    for (step, link) in undo.into_iter().zip(&next.links).rev() {
-        match step {
-            Undo::Detach => drop(syscall::detach_link(link.fd.as_fd())),
-            Undo::PutBack { program } => {
-                if let Err(again) = syscall::update_link(link.fd.as_fd(), program.as_fd()) {
-                    stuck.push(format!("{}: {again}", link.place.target));
-                }
-            }
-        }
-    }
-    if stuck.is_empty() {
-        error
-    } else {
-        Error::kernel(
-            format!(
-                "put the old version back on {} after this: {error}",
-                stuck.join(", ")
-            ),
-            io::ErrorKind::Other,
-        )
     }
 }
 
