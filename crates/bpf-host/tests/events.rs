@@ -62,3 +62,10 @@ fn a_length_without_measure_is_no_event() {
     huge.splice(4..8, u32::MAX.to_ne_bytes());
     assert_eq!(Event::parse(&huge), None);
 }
+
+#[test]
+fn hosts_and_events_can_be_given_to_another_thread() {
+    fn sent<T: Send>() {}
+    sent::<bpf_host::Host>();
+    sent::<bpf_host::Events>();
+}
