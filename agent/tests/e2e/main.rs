@@ -16,6 +16,7 @@ mod host;
 mod http;
 mod life;
 mod luna;
+mod openrc;
 mod outside;
 mod pages;
 mod parts;
