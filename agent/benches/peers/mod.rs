@@ -95,7 +95,8 @@ impl Running {
             let ended = running.child.try_wait().unwrap();
             let alive = ended.is_none() && start.elapsed() < PATIENCE;
             assert!(alive, "{}: {ended:?}", binary.display());
-            wait(Duration::from_millis(1));
+            go_on();
+            sleep(Duration::from_micros(200));
         }
         running
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::app::block_on;
-use crate::cli::{CheckWanted, Config, Setting};
+use crate::cli::{CheckWanted, Config, Origin, Setting};
 use crate::place::Place;
 use crate::table::{aligned, printable};
 

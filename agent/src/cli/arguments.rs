@@ -51,11 +51,10 @@ pub(super) fn as_this_role_writes_them(role: Role, args: &[OsString]) -> Vec<OsS
     let long = |arg: &OsString| {
         let text = arg.to_str()?;
         let name = text.strip_prefix('-')?.split('=').next()?;
-        let known =
-            |option: &Opt| option.name(role) == name || option.other_name(role) == Some(name);
-        options::all()
-            .any(known)
-            .then(|| OsString::from(format!("-{text}")))
+        let word = name.len() > 1
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        word.then(|| OsString::from(format!("-{text}")))
     };
     args.iter()
         .map(|arg| {
@@ -207,7 +206,7 @@ fn argument(role: Role, option: &'static Opt) -> Arg {
 #[cfg(feature = "lab")]
 fn lab_command() -> Command {
     Command::new("lab")
-        .about("Run a small Sigma API for this machine alone, with an agent beside it, on loopback")
+        .about("Run a small Sigma API and LunaSentri server for this machine alone, with an agent beside them, on loopback")
         .arg(
             Arg::new("data")
                 .long("data")

@@ -56,6 +56,8 @@ pub(crate) struct Setting {
     /// What it is; secrets are not told.
     pub(crate) shown: String,
     pub(crate) origin: Origin,
+    /// Whether the role is about it.
+    pub(crate) main: bool,
 }
 
 /// The values of all options, and the mistakes met so far.
@@ -221,6 +223,7 @@ impl Layers {
                 name: option.name(self.role),
                 shown,
                 origin: value.origin,
+                main: option.section.is_main(self.role),
             }
         };
         options::all()

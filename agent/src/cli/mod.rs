@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 pub(crate) use config::*;
-pub(crate) use layers::{Env, Mistake, Setting};
+pub(crate) use layers::{Env, Mistake, Origin, Setting};
 use options::Opt;
 #[cfg(feature = "sigma")]
 use options::section;

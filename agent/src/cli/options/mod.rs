@@ -82,7 +82,7 @@ const GROUPS: &[&[Opt]] = &[
     sigma::API,
     general::IDENTITY,
     #[cfg(feature = "sigma")]
-    sigma::IDENTITY,
+    sigma::HEARTBEATS,
     #[cfg(feature = "sigma")]
     sigma::ADDRESSES,
     general::ADDRESSES,

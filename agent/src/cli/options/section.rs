@@ -22,7 +22,9 @@ impl Section {
 
 #[cfg(feature = "sigma")]
 pub(crate) const API: Section = Section::new("Sigma API", &[Role::Sigma]);
-pub(crate) const IDENTITY: Section = Section::new("Identity and rhythm", &Role::ALL);
+pub(crate) const IDENTITY: Section = Section::new("Identity", &Role::ALL);
+#[cfg(feature = "sigma")]
+pub(crate) const HEARTBEATS: Section = Section::new("Heartbeats", &[Role::Sigma]);
 pub(crate) const ADDRESSES: Section = Section::new("Addresses", &[Role::Sigma, Role::Guest]);
 #[cfg(feature = "luna")]
 pub(crate) const PUSH: Section = Section::new("Push of samples", &[Role::Luna]);

@@ -76,9 +76,9 @@ pub(super) const API: &[Opt] = &[
     ),
 ];
 
-pub(super) const IDENTITY: &[Opt] = &[
+pub(super) const HEARTBEATS: &[Opt] = &[
     option(
-        section::IDENTITY,
+        section::HEARTBEATS,
         "interval",
         "AGENT_INTERVAL",
         "SECONDS",
@@ -87,7 +87,7 @@ pub(super) const IDENTITY: &[Opt] = &[
     )
     .named(&[(Role::Luna, "sigma-interval")]),
     option(
-        section::IDENTITY,
+        section::HEARTBEATS,
         "first-contact",
         "AGENT_FIRST_CONTACT",
         "register|heartbeat",
@@ -95,7 +95,7 @@ pub(super) const IDENTITY: &[Opt] = &[
         "What a start sends first: `register` also makes a retired or suspended VPS active again, `heartbeat` asks first and registers only where needed",
     ),
     option(
-        section::IDENTITY,
+        section::HEARTBEATS,
         "alias",
         "AGENT_ALIAS",
         "NAME",
@@ -103,7 +103,7 @@ pub(super) const IDENTITY: &[Opt] = &[
         "Alias to register, such as a DNS name under which the API reaches this host",
     ),
     option(
-        section::IDENTITY,
+        section::HEARTBEATS,
         "ssh-port",
         "AGENT_SSH_PORT",
         "PORT",
