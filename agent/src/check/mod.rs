@@ -175,9 +175,10 @@ fn for_people(wanted: &CheckWanted, findings: &[Finding], verdict: Verdict) -> S
             setting.origin.to_string(),
         ]
     };
-    text.push_str(&aligned(
-        &wanted.settings.iter().map(row).collect::<Vec<_>>(),
-    ));
+    // What other roles are about is told where somebody has set it.
+    let told = |setting: &&Setting| setting.main || setting.origin != Origin::Default;
+    let rows: Vec<Vec<String>> = wanted.settings.iter().filter(told).map(row).collect();
+    text.push_str(&aligned(&rows));
     text.push('\n');
     let mut rows = Vec::new();
     for finding in findings {

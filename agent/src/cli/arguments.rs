@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
-use super::options::{self, Opt, section};
+#[cfg(any(feature = "luna", feature = "sigma"))]
+use super::options::section;
+use super::options::{self, Opt};
 use super::role::Role;
 
 const AFTER_HELP: &str = "\
@@ -70,10 +72,6 @@ pub(super) fn command(role: Role) -> Command {
         .long("json")
         .action(ArgAction::SetTrue)
         .help("Print JSON");
-    let info = Command::new("info")
-        .about("Show what the agent knows about this host, once")
-        .args(arguments(role, &about_host))
-        .arg(json.clone());
     let check = Command::new("check")
         .about("Tell whether the agent would run well here: configuration, servers, rights, ports")
         .after_help("Exit codes: 0 all is well, 1 something should be looked at, 2 something will not work.")
@@ -88,8 +86,14 @@ pub(super) fn command(role: Role) -> Command {
         .args(arguments(role, &|_| true))
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
-        .subcommand(check)
-        .subcommand(info);
+        .subcommand(check);
+    #[cfg(any(feature = "luna", feature = "sigma"))]
+    let root = root.subcommand(
+        Command::new("info")
+            .about("Show what the agent knows about this host, once")
+            .args(arguments(role, &about_host))
+            .arg(json.clone()),
+    );
     #[cfg(feature = "sigma")]
     let root = root.subcommand(ports_command(role, json));
     #[cfg(feature = "luna")]
@@ -129,6 +133,7 @@ fn ports_command(role: Role, json: Arg) -> Command {
         .subcommand(allocate)
 }
 
+#[cfg(any(feature = "luna", feature = "sigma"))]
 pub(super) fn about_host(option: &Opt) -> bool {
     [
         section::IDENTITY,
