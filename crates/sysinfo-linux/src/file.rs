@@ -166,14 +166,15 @@ fn open_in_root(rootfs: &Path, relative: &str) -> rustix::io::Result<File> {
     openat2(directory, relative, flags, Mode::empty(), inside).map(File::from)
 }
 
-fn read_open(path: &Path, file: &File) -> Result<Vec<u8>> {
+/// Reads an open file, whole; `path` is for errors.
+pub(crate) fn read_open(path: &Path, file: &File) -> Result<Vec<u8>> {
     let mut buffer = Vec::new();
     let length = read_at_start(file, Shape::Records, &mut buffer).map_err(|e| failed(path, e))?;
     buffer.truncate(length);
     Ok(buffer)
 }
 
-fn served_by(file: &File) -> ServedBy {
+pub(crate) fn served_by(file: &File) -> ServedBy {
     match fstatfs(file).map(|found| found.f_type) {
         Ok(PROC_SUPER_MAGIC) => ServedBy::Proc,
         Ok(FUSE_SUPER_MAGIC) => ServedBy::Fuse,

@@ -1,11 +1,13 @@
 //! A host that can be asked: every method reads now.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::ask::Asker;
 use crate::error::{Error, Result};
 use crate::file::{KeptFile, ServedBy, Shape, is_live_proc, read_whole};
+use crate::mounts::MountTable;
 use crate::parse::{self, Cpu, Interface, Load, Malformed, Meminfo, Mount, OpenFiles, Vmstat};
 use crate::root::Root;
 
@@ -26,6 +28,7 @@ pub struct Host {
     arcstats: KeptFile,
     diskstats: KeptFile,
     vmstat: KeptFile,
+    mounts: MountTable,
 }
 
 /// For how long a host has been up.
@@ -53,6 +56,7 @@ impl Host {
             arcstats: kept("spl/kstat/zfs/arcstats", Shape::Records),
             diskstats: kept("diskstats", Shape::Records),
             vmstat: kept("vmstat", Shape::Records),
+            mounts: MountTable::default(),
             root,
         }
     }
@@ -207,17 +211,17 @@ impl Host {
     }
 
     /// The mount table of the host, with mount points as the host itself calls them.
-    pub(crate) fn mount_table(&self) -> Result<Vec<Mount>> {
-        let read = |name: &str| {
-            let path = self.root.proc().join(name);
-            parse::mountinfo(&read_whole(&path)?).map_err(|e| Error::parse(&path, e))
-        };
+    pub(crate) fn mount_table(&self) -> Result<Arc<[Mount]>> {
+        let read = |name: &str| self.mounts.read(&self.root.proc().join(name));
         if self.root.owns_rootfs() {
             return read("self/mountinfo");
         }
         match read("1/mountinfo") {
             Ok(mounts) => Ok(mounts),
-            Err(_) if self.is_live() => Ok(below(self.root.rootfs(), read("self/mountinfo")?)),
+            Err(_) if self.is_live() => {
+                let mounts = read("self/mountinfo")?;
+                Ok(below(self.root.rootfs(), &mounts).into())
+            }
             Err(_) => read("self/mountinfo"),
         }
     }
@@ -272,15 +276,16 @@ fn net_dev_of(root: &Root) -> KeptFile {
 }
 
 /// The mounts below a directory of the caller, as seen from that directory.
-fn below(rootfs: &Path, mut mounts: Vec<Mount>) -> Vec<Mount> {
-    mounts.retain_mut(|mount| match mount.mount_point.strip_prefix(rootfs) {
-        Ok(inside) => {
-            mount.mount_point = Path::new("/").join(inside);
-            true
-        }
-        Err(_) => false,
-    });
-    mounts
+fn below(rootfs: &Path, mounts: &[Mount]) -> Vec<Mount> {
+    let inside = |mount: &Mount| {
+        let inside = mount.mount_point.strip_prefix(rootfs).ok()?;
+        let mount_point = Path::new("/").join(inside);
+        Some(Mount {
+            mount_point,
+            ..mount.clone()
+        })
+    };
+    mounts.iter().filter_map(inside).collect()
 }
 
 fn is_fuse(mount: &Mount) -> bool {

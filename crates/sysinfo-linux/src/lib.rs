@@ -11,6 +11,7 @@ mod host;
 mod identity;
 mod limits;
 mod memory;
+mod mounts;
 mod network;
 pub mod parse;
 mod pressure;

@@ -123,11 +123,12 @@ impl Host {
         if proc.join("vz").exists() && !proc.join("bc").exists() {
             return Some(Virtualization::OpenVz);
         }
-        let mounts = self.mount_table().unwrap_or_default();
+        let mounts = self.mount_table().ok();
+        let mounts = mounts.as_deref().unwrap_or_default();
         self.container_by_manager()
             .or_else(|| self.container_by_group())
-            .or_else(|| container_by_mounts(&mounts))
-            .or_else(|| self.container_by_marks(&mounts))
+            .or_else(|| container_by_mounts(mounts))
+            .or_else(|| self.container_by_marks(mounts))
     }
 
     /// What the container's manager told process 1, or what its init left behind of it.
