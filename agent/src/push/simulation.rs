@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metricpush::Sample;
@@ -30,15 +31,15 @@ struct Server {
     began: Instant,
     away: std::ops::Range<Duration>,
     /// The time of each sample that came, with the moment it came.
-    came: RefCell<Vec<(u64, Duration)>>,
-    tries_while_away: RefCell<u64>,
+    came: Mutex<Vec<(u64, Duration)>>,
+    tries_while_away: AtomicU64,
 }
 
 impl Delivery for Server {
     async fn deliver(&self, body: String) -> Result<Delivered, Refusal> {
         let now = self.began.elapsed();
         if self.away.contains(&now) {
-            *self.tries_while_away.borrow_mut() += 1;
+            self.tries_while_away.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal {
                 message: "connection refused".to_owned(),
                 class: None,
@@ -48,7 +49,8 @@ impl Delivery for Server {
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         // The uptime of the simulated host is the number of the sample: it tells samples apart without parsing dates.
         self.came
-            .borrow_mut()
+            .lock()
+            .unwrap()
             .push((body["uptime_s"].as_u64().unwrap(), now));
         Ok(Delivered {
             status: 202,
@@ -114,8 +116,8 @@ async fn simulate(
     let server = Arc::new(Server {
         began,
         away,
-        came: RefCell::default(),
-        tries_while_away: RefCell::default(),
+        came: Mutex::default(),
+        tries_while_away: AtomicU64::default(),
     });
     let mut supervisor =
         Supervisor::with_wall_clock(7, move || SystemTime::UNIX_EPOCH + EPOCH + began.elapsed());
@@ -178,9 +180,9 @@ async fn simulate(
     outbox.save().await;
     let backlog = outbox.totals().backlog;
     let outcome = Outcome {
-        came: server.came.borrow().clone(),
+        came: server.came.lock().unwrap().clone(),
         taken: taken.borrow().0,
-        tries_while_away: *server.tries_while_away.borrow(),
+        tries_while_away: server.tries_while_away.load(Ordering::Relaxed),
         waiting: backlog.samples,
         bytes: backlog.bytes,
         dropped: backlog.dropped.by_size
