@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use ipdiscover::{Address, Limits, Patterns};
+#[cfg(any(feature = "guest", feature = "sigma"))]
+use ipdiscover::Address;
+use ipdiscover::{Limits, Patterns};
 use sysinfo_linux::{Host, Processes, Root, Virtualization};
 use tokio::sync::Semaphore;
 
