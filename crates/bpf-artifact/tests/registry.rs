@@ -496,7 +496,7 @@ async fn a_redirect_is_refused_and_nobody_is_asked_in_its_place() {
     assert!(target.asked().is_empty());
     // A client that follows is found out.
     let server = Server::start(move |_| redirect()).await;
-    let following = reqwest::Client::builder().no_proxy().build().unwrap();
+    let following = server::builder().no_proxy().build().unwrap();
     let registry = Registry::new(
         following,
         Endpoint::parse(&server.url()).unwrap(),

@@ -121,8 +121,19 @@ pub(crate) fn raw(head: &'static [u8], endless: &'static [u8]) -> SocketAddr {
     addr
 }
 
+/// A client that trusts nobody: these tests speak plain HTTP, whatever TLS the rest of a workspace builds reqwest with.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    let ring = rustls::crypto::ring::default_provider().into();
+    let tls = rustls::ClientConfig::builder_with_provider(ring)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls)
+}
+
 pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder()
+    builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
