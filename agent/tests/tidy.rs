@@ -32,7 +32,7 @@ const VAGUE: &[&str] = &[
 ];
 
 /// Who may wait for time to pass without retrying anything: servers that pause accepting, a time limit that was handed in, the lab's
-/// look at its own database, the first window between two readings, the end of leases.
+/// look at its own database, the first window between two readings, the end of leases, a simulation on a clock that it turns itself.
 const WAITS: &[&str] = &[
     "agent/src/http/ports.rs",
     "agent/src/http/server.rs",
@@ -40,6 +40,7 @@ const WAITS: &[&str] = &[
     "agent/src/lab.rs",
     "agent/src/loops/guest.rs",
     "agent/src/loops/sample.rs",
+    "agent/src/push/simulation.rs",
     "crates/ipdiscover/src/public.rs",
     "crates/promexport/src/serve.rs",
     "crates/sigma-lab/src/server.rs",
