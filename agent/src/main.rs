@@ -21,9 +21,9 @@ mod ports;
 mod process;
 #[cfg(feature = "luna")]
 mod push;
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod secret;
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod servers;
 mod shared;
 #[cfg(feature = "sigma")]

@@ -45,6 +45,14 @@ Examples:
   guest-agent check
 "
         }
+        Role::Aegis => {
+            "
+Examples:
+  local-agent --host-id db-02 --registry-url https://registry.example --public-key KEY
+  local-agent --config /etc/aegisflux/agent.yaml
+  local-agent check
+"
+        }
     }
 }
 
@@ -176,7 +184,8 @@ fn argument(role: Role, option: &'static Opt) -> Arg {
     if !default.is_empty() && (option.value.is_some() || default == "true") {
         help.push_str(&format!(" [default: {default}]"));
     }
-    help.push_str(&format!(" [env: {}]", option.env));
+    let variables: Vec<&str> = option.variables(role).collect();
+    help.push_str(&format!(" [env: {}]", variables.join(", ")));
     let argument = Arg::new(option.name)
         .long(option.name(role))
         .help(help)

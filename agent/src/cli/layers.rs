@@ -87,8 +87,15 @@ impl Layers {
         for option in options::all().filter(|option| wanted(option)) {
             if let Some(text) = flags(option) {
                 layers.set(option, &text, Origin::Flag);
-            } else if let Some(text) = env(option.env).filter(|text| !text.is_empty()) {
-                layers.set(option, &text, Origin::Env(option.env));
+                continue;
+            }
+            let mut variables = option.variables(role);
+            let given = variables.find_map(|name| {
+                let text = env(name).filter(|text| !text.is_empty())?;
+                Some((name, text))
+            });
+            if let Some((name, text)) = given {
+                layers.set(option, &text, Origin::Env(name));
             }
         }
         if find("config").is_some_and(wanted) {
@@ -102,7 +109,7 @@ impl Layers {
     }
 
     /// The flag of an option, as the operators of this role know it.
-    #[cfg(any(feature = "luna", feature = "sigma"))]
+    #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     pub(super) fn flag(&self, name: &str) -> String {
         let known = find(name).map_or(name, |option| option.name(self.role));
         format!("--{known}")
@@ -152,13 +159,13 @@ impl Layers {
 
     fn take_file(&mut self, path: &Path, text: &str, wanted: &dyn Fn(&Opt) -> bool) {
         let assignments = path.extension().is_some_and(|ending| ending == "conf");
-        #[cfg(any(feature = "luna", feature = "sigma"))]
+        #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         let found = if assignments {
             file::parse_assignments(text)
         } else {
             file::parse(text)
         };
-        #[cfg(not(any(feature = "luna", feature = "sigma")))]
+        #[cfg(not(any(feature = "aegis", feature = "luna", feature = "sigma")))]
         let found = file::parse_assignments(text);
         for fault in found.faults {
             self.mistake(format!(
@@ -273,7 +280,7 @@ impl Layers {
     }
 
     /// How strong the source of an option is: the larger wins; `None` where it is not given.
-    #[cfg(any(feature = "luna", feature = "sigma"))]
+    #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     pub(super) fn rank(&self, name: &str) -> Option<u8> {
         self.values
             .get(name)
@@ -287,7 +294,7 @@ impl Layers {
     }
 
     /// The file that gives this option, if a file does.
-    #[cfg(any(feature = "luna", feature = "sigma"))]
+    #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     pub(super) fn file_of(&self, name: &str) -> Option<&Path> {
         match &self.values.get(name)?.origin {
             Origin::File(path, _) => Some(path),

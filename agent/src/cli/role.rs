@@ -14,6 +14,8 @@ pub(crate) enum Role {
     Luna,
     /// Tells a Firecracker guest's processor and memory as JSON.
     Guest,
+    /// Runs signed eBPF programs.
+    Aegis,
 }
 
 /// The option and the variable that name a role; both stand in the table of options too.
@@ -21,13 +23,14 @@ const FLAG: &str = "--role";
 const VARIABLE: &str = super::options::ROLE_VARIABLE;
 
 impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Sigma, Self::Luna, Self::Guest];
+    pub(crate) const ALL: [Self; 4] = [Self::Sigma, Self::Luna, Self::Guest, Self::Aegis];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sigma => "sigma",
             Self::Luna => "luna",
             Self::Guest => "guest",
+            Self::Aegis => "aegis",
         }
     }
 
@@ -37,6 +40,7 @@ impl Role {
             Self::Sigma => "sigma-agent",
             Self::Luna => "lunasentri-agent",
             Self::Guest => "guest-agent",
+            Self::Aegis => "local-agent",
         }
     }
 
@@ -51,6 +55,9 @@ impl Role {
             Self::Guest => {
                 "Tells this guest's processor and memory as JSON over HTTP, for the manager of a Firecracker host."
             }
+            Self::Aegis => {
+                "Runs the signed eBPF programs that a registry assigns to this host: verifies, loads, meters, expires and rolls them back."
+            }
         }
     }
 
@@ -60,6 +67,7 @@ impl Role {
             Self::Sigma => cfg!(feature = "sigma"),
             Self::Luna => cfg!(feature = "luna"),
             Self::Guest => cfg!(feature = "guest"),
+            Self::Aegis => cfg!(feature = "aegis"),
         }
     }
 
@@ -146,6 +154,7 @@ mod tests {
             ("sigma-agent", &[][..], None, Role::Sigma),
             ("/usr/local/bin/lunasentri-agent", &[], None, Role::Luna),
             ("./guest-agent", &["--interval", "5"], None, Role::Guest),
+            ("/usr/bin/local-agent", &[], None, Role::Aegis),
             ("anything", &[], None, Role::Sigma),
             ("guest-agent", &[], Some("luna"), Role::Luna),
             ("guest-agent", &[], Some(""), Role::Guest),
@@ -170,7 +179,7 @@ mod tests {
         for (args, variable) in [(&["--role", "moon"][..], None), (&[], Some("moon"))] {
             let why = find("sigma-agent", args, variable).unwrap_err();
             assert!(
-                why.contains("\"moon\"") && why.contains("sigma, luna, guest"),
+                why.contains("\"moon\"") && why.contains("sigma, luna, guest, aegis"),
                 "{why}"
             );
         }

@@ -299,6 +299,25 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "alias" | "hostname" => "a.example",
         "first-contact" => "heartbeat",
         "api-env-proxy" => "true",
+        "signature-policy" => "archive",
+        "public-key" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "programs" | "connectivity-guard" | "rollback-verifier-failure" | "nats-flat-subjects" => {
+            "false"
+        }
+        "registry-env-proxy" | "programs-plain-http" | "nats-jetstream" => "true",
+        "poll-interval" | "vault-refresh" | "max-programs" | "default-ttl" => "77",
+        "vault-max-age" => "7777",
+        name if name.starts_with("rollback-max") => "77",
+        "rollback-check-interval" | "rollback-delay" => "7",
+        "rollback-counting" => "cumulative",
+        "rollback-mode" => "previous",
+        "nats-url" => "nats://other.example:4222",
+        "telemetry-subject" | "host-id" | "vault-key" | "vault-mount" | "vault-namespace" => {
+            "other"
+        }
+        "vault-token" => "another",
+        "cache-dir" | "programs-state-dir" | "pins-dir" => "/tmp/other",
+        "vault-url" => "https://x.example/y",
         _ => "http://x.example/y",
     };
     // Files that must be there, and options without which another is a mistake, are left out.
@@ -312,6 +331,8 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "--vm-id=vm-1",
         "--manager-url=http://10.0.0.2",
         "--log-file=/dev/null",
+        "--programs",
+        "--vault-key=signing",
     ];
     for option in options::all().filter(|option| !needs_more(option)) {
         let flag = format!("--{}={}", option.name, changed(option.name));
@@ -357,6 +378,7 @@ fn row(option: &Opt) -> String {
     let mut flag = format!("`--{}{value}`", option.name(usual));
     let mut key = format!("`{}`", option.key(usual));
     let mut default = code(option.default(usual));
+    let mut variable = format!("`{}`", option.env);
     for role in others() {
         if option.name(role) != option.name(usual) {
             flag.push_str(&format!("; {}: `--{}`", role.as_str(), option.name(role)));
@@ -365,6 +387,9 @@ fn row(option: &Opt) -> String {
         if option.default(role) != option.default(usual) {
             let own = code(option.default(role));
             default.push_str(&format!("; {}: {own}", role.as_str()));
+        }
+        if let Some(own) = option.variables(role).find(|name| *name != option.env) {
+            variable.push_str(&format!("; {}: `{own}`", role.as_str()));
         }
     }
     if !option.stands_in_file() {
@@ -375,8 +400,7 @@ fn row(option: &Opt) -> String {
         Reload::Restart => "needs a restart",
     };
     format!(
-        "| {flag} | `{}` | {key} | {default} | {} | {reload} |\n",
-        option.env,
+        "| {flag} | {variable} | {key} | {default} | {} | {reload} |\n",
         option.help.replace('|', "\\|")
     )
 }
@@ -560,4 +584,123 @@ fn secrets_are_hidden_from_those_who_list_the_settings() {
     };
     assert_eq!(setting("api-key").origin.to_string(), "command line");
     assert_eq!(setting("interval").origin.to_string(), "default");
+}
+
+fn aegis(args: &[&str], env: &[(&str, &str)]) -> Config {
+    match parse_as("/usr/bin/local-agent", args, env) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{args:?} {env:?} gave {other:?}"),
+    }
+}
+
+#[test]
+fn the_22_variables_of_the_aegis_specification_have_their_names_and_defaults() {
+    const SPECIFIED: [(&str, &str); 22] = [
+        ("AGENT_HOST_ID", "localhost"),
+        ("AGENT_REGISTRY_URL", "http://localhost:8084"),
+        ("AGENT_POLL_INTERVAL_SEC", "30"),
+        ("AGENT_NATS_URL", "nats://localhost:4222"),
+        ("AGENT_VAULT_URL", "http://localhost:8200"),
+        ("AGENT_VAULT_TOKEN", "dev-token"),
+        ("AGENT_PUBLIC_KEY", ""),
+        ("AGENT_CACHE_DIR", "/tmp/aegisflux-agent"),
+        ("AGENT_MAX_PROGRAMS", "10"),
+        ("AGENT_DEFAULT_TTL_SEC", "3600"),
+        ("AGENT_LOG_LEVEL", "info"),
+        ("AGENT_TELEMETRY_SUBJECT", "agent.telemetry"),
+        ("AGENT_HTTP_PORT", "8080"),
+        // The specification says empty, for all interfaces.
+        ("AGENT_HTTP_ADDRESS", "::"),
+        ("AGENT_ROLLBACK_MAX_ERRORS", "10"),
+        ("AGENT_ROLLBACK_MAX_VIOLATIONS", "100"),
+        ("AGENT_ROLLBACK_MAX_CPU_PERCENT", "80.0"),
+        ("AGENT_ROLLBACK_MAX_LATENCY_MS", "1000.0"),
+        ("AGENT_ROLLBACK_MAX_MEMORY_KB", "102400"),
+        ("AGENT_ROLLBACK_VERIFIER_FAILURE", "true"),
+        ("AGENT_ROLLBACK_CHECK_INTERVAL_SEC", "30"),
+        ("AGENT_ROLLBACK_DELAY_SEC", "5"),
+    ];
+    for (variable, default) in SPECIFIED {
+        let option = options::all()
+            .find(|option| option.variables(Role::Aegis).any(|known| known == variable))
+            .unwrap_or_else(|| panic!("{variable} is not known"));
+        assert_eq!(option.default(Role::Aegis), default, "{variable}");
+    }
+    let got = aegis(
+        &[],
+        &[
+            ("AGENT_HOST_ID", "db-02"),
+            ("AGENT_REGISTRY_URL", "http://registry:8090"),
+            ("AGENT_POLL_INTERVAL_SEC", "7"),
+            ("AGENT_NATS_URL", "nats://a:4222,nats://b:4222"),
+            ("AGENT_HTTP_PORT", "9999"),
+            ("AGENT_HTTP_ADDRESS", "127.0.0.1"),
+            ("AGENT_MAX_PROGRAMS", "3"),
+            ("AGENT_ROLLBACK_MAX_CPU_PERCENT", "12.5"),
+            ("AGENT_ROLLBACK_VERIFIER_FAILURE", "false"),
+        ],
+    );
+    let http = got.http.unwrap();
+    assert_eq!(
+        (http.ports[0], http.address.to_string()),
+        (9999, "127.0.0.1".to_owned())
+    );
+    let programs = got.programs.unwrap();
+    assert_eq!(programs.host_id.as_str(), "db-02");
+    assert_eq!(programs.registry.url, "http://registry:8090");
+    assert_eq!(programs.registry.interval, Duration::from_secs(7));
+    assert_eq!(programs.nats.unwrap().urls.len(), 2);
+    assert_eq!(programs.lifecycle.max_programs, 3);
+    assert_eq!(programs.lifecycle.limits.max_cpu_percent, 12.5);
+    assert!(!programs.lifecycle.limits.verifier_failure);
+    assert_eq!(programs.policy, bpf_artifact::Policy::Strict);
+    assert!(programs.vault.is_none() && programs.public_keys.is_empty());
+}
+
+#[test]
+fn mistakes_about_programs_are_told_and_dangers_are_warned_of() {
+    let said = |args: &[&str], env: &[(&str, &str)]| -> String {
+        match parse_as("local-agent", args, env) {
+            Err(Refusal::Mistakes(mistakes)) => mistakes.iter().map(|m| format!("{m}\n")).collect(),
+            other => panic!("{args:?} gave {other:?}"),
+        }
+    };
+    let all = said(
+        &[],
+        &[
+            ("AGENT_ROLLBACK_CHECK_INTERVAL_SEC", "0"),
+            ("AGENT_HTTP_PORT", "99999"),
+            ("AGENT_MAX_PROGRAMS", "0"),
+            ("AGENT_PUBLIC_KEY", "nonsense"),
+            ("AGENT_SIGNATURE_POLICY", "none"),
+            ("AGENT_NATS_URL", "nats://user:secret@x"),
+            ("AGENT_TELEMETRY_SUBJECT", "a.>"),
+        ],
+    );
+    assert_eq!(all.lines().count(), 7, "{all}");
+    let open = said(
+        &[
+            "--vault-key",
+            "signing",
+            "--vault-url",
+            "http://vault.example:8200",
+        ],
+        &[],
+    );
+    assert!(open.contains("which keys are trusted"), "{open}");
+    aegis(
+        &["--vault-key", "signing", "--vault-url", "http://[::1]:8200"],
+        &[],
+    );
+    let warned = aegis(&[], &[]).warnings.join("\n");
+    for part in ["localhost", "no key is trusted", "/tmp"] {
+        assert!(warned.contains(part), "{part:?} is missing in:\n{warned}");
+    }
+    let insecure = aegis(&["--signature-policy", "insecure-accept"], &[]);
+    assert!(
+        insecure
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("run code in this kernel"))
+    );
 }

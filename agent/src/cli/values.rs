@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 use std::time::Duration;
 
 #[cfg(feature = "sigma")]
@@ -47,7 +47,7 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
 }
 
 /// Whole seconds, or a number with one of the units `s`, `m`, `h`.
-#[cfg(feature = "sigma")]
+#[cfg(any(feature = "aegis", feature = "sigma"))]
 pub(super) fn duration(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |value| {
         let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {
@@ -145,7 +145,7 @@ pub(crate) fn sigma_reserved(name: &str) -> bool {
 }
 
 /// An `http` or `https` URL with a host and without credentials, query or fragment.
-#[cfg(feature = "sigma")]
+#[cfg(any(feature = "aegis", feature = "sigma"))]
 pub(super) fn http_url(value: &str) -> Parsed<String> {
     match sigma_client::check_url(value) {
         Ok(()) => Ok(value.to_owned()),
@@ -225,6 +225,120 @@ pub(super) fn number(allowed: RangeInclusive<u32>) -> impl Fn(&str) -> Parsed<u3
     }
 }
 
+/// A whole number, of any size.
+#[cfg(feature = "aegis")]
+pub(super) fn whole(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<u64> {
+    move |value| {
+        let number = value.parse().ok().filter(|number| allowed.contains(number));
+        number.ok_or_else(|| format!("allowed: {} to {}", allowed.start(), allowed.end()))
+    }
+}
+
+/// A number above zero.
+#[cfg(feature = "aegis")]
+pub(super) fn amount(value: &str) -> Parsed<f64> {
+    let number = value.parse().ok();
+    number
+        .filter(|number: &f64| number.is_finite() && *number > 0.0)
+        .ok_or_else(|| "allowed: a number above 0, such as 80 or 80.5".to_owned())
+}
+
+/// What a registry calls a host.
+#[cfg(feature = "aegis")]
+pub(super) fn host_id(value: &str) -> Parsed<bpf_artifact::HostId> {
+    bpf_artifact::HostId::parse(value).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "aegis")]
+pub(super) fn public_keys(value: &str) -> Parsed<Vec<bpf_artifact::PublicKey>> {
+    bpf_artifact::PublicKey::parse_all(value).map_err(|error| {
+        format!("{error}; allowed: base64 of the 32 bytes of an Ed25519 key, or PEM")
+    })
+}
+
+/// One part of a URL's path.
+#[cfg(feature = "aegis")]
+pub(super) fn segment(value: &str) -> Parsed<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if value.len() <= 128 && value.bytes().all(plain) && !value.starts_with('.') {
+        Ok(value.to_owned())
+    } else {
+        Err("allowed: letters, digits, dots, hyphens and underscores, at most 128".to_owned())
+    }
+}
+
+/// A path, or the word for none.
+#[cfg(feature = "aegis")]
+pub(super) fn path_or_off(value: &str) -> Parsed<Option<PathBuf>> {
+    Ok((value != "off").then(|| PathBuf::from(value)))
+}
+
+/// A file with a secret, which must be there and be text.
+#[cfg(feature = "aegis")]
+pub(super) fn token_file(value: &str) -> Parsed<PathBuf> {
+    let path = PathBuf::from(value);
+    crate::secret::read(&path).map(|_| path)
+}
+
+/// NATS servers, none where the word is `off`.
+#[cfg(feature = "aegis")]
+pub(super) fn nats_urls(value: &str) -> Parsed<Vec<String>> {
+    const SCHEMES: [&str; 4] = ["nats://", "tls://", "ws://", "wss://"];
+    if value == "off" {
+        return Ok(Vec::new());
+    }
+    let one = |url: &str| {
+        let rest = SCHEMES.iter().find_map(|scheme| url.strip_prefix(scheme));
+        let good = rest.is_some_and(|rest| {
+            !rest.is_empty()
+                && !rest.contains('@')
+                && rest.bytes().all(|byte| byte.is_ascii_graphic())
+        });
+        good.then(|| url.to_owned()).ok_or_else(|| {
+            "allowed: nats://HOST[:PORT] or tls://…, several separated by commas, or off; tokens and passwords stand in files".to_owned()
+        })
+    };
+    let urls = list(one)(value)?;
+    if urls.is_empty() {
+        return Err("allowed: a server, or off".to_owned());
+    }
+    Ok(urls)
+}
+
+/// A NATS subject to publish to.
+#[cfg(feature = "aegis")]
+pub(super) fn subject(value: &str) -> Parsed<String> {
+    let token = |token: &str| {
+        !token.is_empty()
+            && token
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !b"*>".contains(&byte))
+    };
+    if value.len() <= 255 && value.split('.').all(token) {
+        Ok(value.to_owned())
+    } else {
+        Err("allowed: words separated by dots, without blanks, `*` and `>`".to_owned())
+    }
+}
+
+/// Whether what travels to this URL can be read and altered by others on the way.
+#[cfg(feature = "aegis")]
+pub(super) fn is_plain_to_others(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(bare) => bare.split(']').next(),
+        None => authority.split(':').next(),
+    };
+    let host = host.unwrap_or_default();
+    let loopback = host
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    !loopback && host != "localhost"
+}
+
 /// A size in MiB, as bytes.
 pub(super) fn mebibytes(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<u64> {
     move |value| {
@@ -280,7 +394,7 @@ fn go_duration(text: &str) -> Option<Duration> {
 }
 
 /// A file of certificates or a key, which must be there.
-#[cfg(any(feature = "sigma", feature = "luna"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 pub(super) fn pem(value: &str) -> Parsed<PathBuf> {
     let path = PathBuf::from(value);
     crate::secret::read_pem(&path).map(|_| path)

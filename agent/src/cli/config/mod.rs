@@ -2,9 +2,11 @@
 
 #[cfg(feature = "guest")]
 mod guest;
+#[cfg(feature = "aegis")]
+mod programs;
 #[cfg(feature = "luna")]
 mod push;
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod server;
 #[cfg(feature = "sigma")]
 mod sigma;
@@ -15,9 +17,11 @@ use std::path::PathBuf;
 
 #[cfg(feature = "guest")]
 pub(crate) use guest::{Guest, Manager, Report};
+#[cfg(feature = "aegis")]
+pub(crate) use programs::{Nats, Programs, Registry, Vault};
 #[cfg(feature = "luna")]
 pub(crate) use push::{Backfill, Backlog, Push};
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 pub(crate) use server::{KeySource, Server};
 #[cfg(feature = "sigma")]
 pub(crate) use sigma::{Api, Attribution, FirstContact, Lookup, Public, Scan, Sigma};
@@ -48,6 +52,9 @@ pub(crate) struct Config {
     pub(crate) backlog: Backlog,
     #[cfg(feature = "guest")]
     pub(crate) guest: Guest,
+    /// `None`: no programs are run.
+    #[cfg(feature = "aegis")]
+    pub(crate) programs: Option<Programs>,
     /// `None`: no HTTP server.
     pub(crate) http: Option<Http>,
     /// `None`: ports are not scanned.
@@ -157,6 +164,8 @@ impl Config {
             backlog: old.backlog.clone(),
             #[cfg(feature = "guest")]
             guest: old.guest.clone(),
+            #[cfg(feature = "aegis")]
+            programs: old.programs.clone(),
             http: old.http.clone(),
             host: old.host.clone(),
             ..self
@@ -165,7 +174,7 @@ impl Config {
 
     /// Takes every option before it gives up on any, so that all mistakes are met.
     #[cfg_attr(
-        not(any(feature = "luna", feature = "sigma")),
+        not(any(feature = "aegis", feature = "luna", feature = "sigma")),
         expect(
             unused_variables,
             reason = "only keys for servers come from the service manager"
@@ -184,6 +193,8 @@ impl Config {
         let (push, backlog) = (push::take(layers, env), push::take_backlog(layers, env));
         #[cfg(feature = "guest")]
         let guest = guest::take(layers);
+        #[cfg(feature = "aegis")]
+        let programs = programs::take(layers, env);
         let http = Http::take(layers);
         let root = layers.take("host-root", values::folder);
         let proc = layers.take("host-proc", values::folder);
@@ -202,6 +213,8 @@ impl Config {
             backlog: backlog?,
             #[cfg(feature = "guest")]
             guest: guest?,
+            #[cfg(feature = "aegis")]
+            programs: programs?,
             http: http?,
             #[cfg(feature = "sigma")]
             scan: scan?,
@@ -210,6 +223,17 @@ impl Config {
             warnings: Vec::new(),
         })
     }
+}
+
+/// Where state is kept: the folder of the service manager, else `usual`.
+#[cfg(any(feature = "aegis", feature = "luna"))]
+fn state_folder(env: Env<'_>, usual: &str) -> PathBuf {
+    // Of several, separated by colons, the first is the unit's own.
+    let given = env("STATE_DIRECTORY").and_then(|folders| {
+        let first = folders.to_str()?.split(':').next()?.to_owned();
+        (!first.is_empty()).then_some(first)
+    });
+    PathBuf::from(given.unwrap_or_else(|| usual.to_owned()))
 }
 
 /// Whether a loop is there does not change while the process runs, but what it is told may.

@@ -1,6 +1,6 @@
 //! Where samples are pushed, how often, and what becomes of those that could not be sent.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use metricpush::{ApiKey, ServerUrl};
@@ -118,7 +118,7 @@ pub(super) fn take_backlog(layers: &mut Layers, env: Env<'_>) -> Option<Backlog>
     let bytes = layers.take("push-backlog-mib", values::mebibytes(1..=1024));
     let age = layers.take("push-backlog-age", values::span(HOUR..=365 * DAY));
     Some(Backlog {
-        folder: folder.unwrap_or_else(|| state_folder(env)),
+        folder: folder.unwrap_or_else(|| super::state_folder(env, STATE)),
         bytes: bytes?,
         age: age?,
     })
@@ -140,13 +140,4 @@ fn demand(layers: &mut Layers, key: &KeySource, url: Option<&ServerUrl>, plain_h
             "{url}: plain http would show the key to everybody on the way; use https, or say {plain_http}"
         ));
     }
-}
-
-fn state_folder(env: Env<'_>) -> PathBuf {
-    // Of several, separated by colons, the first is the unit's own.
-    let given = env("STATE_DIRECTORY").and_then(|folders| {
-        let first = folders.to_str()?.split(':').next()?.to_owned();
-        (!first.is_empty()).then_some(first)
-    });
-    given.map_or_else(|| Path::new(STATE).to_owned(), PathBuf::from)
 }

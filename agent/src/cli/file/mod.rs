@@ -1,9 +1,9 @@
 //! The configuration file: keys of options with their values, each remembered with its line.
 
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod yaml;
 
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 pub(super) use yaml::parse;
 
 /// A file larger than this is not a configuration.

@@ -53,7 +53,7 @@ pub(super) const GENERAL: &[Opt] = &[
         section::GENERAL,
         "role",
         ROLE_VARIABLE,
-        "sigma|luna|guest",
+        "sigma|luna|guest|aegis",
         "",
         "What kind of agent this is: names and defaults of other options follow from it; without it, the name the program is called by decides",
     )
@@ -69,6 +69,7 @@ pub(super) const GENERAL: &[Opt] = &[
     .by_role(&[
         (Role::Luna, "/etc/lunasentri/agent.yaml"),
         (Role::Guest, "/etc/guest-agent.conf"),
+        (Role::Aegis, "/etc/aegisflux/agent.yaml"),
     ])
     .needs_restart(),
     option(
@@ -87,7 +88,7 @@ pub(super) const GENERAL: &[Opt] = &[
         "auto",
         "`auto` is JSON under a service manager, else lines for people",
     )
-    .by_role(&[(Role::Luna, "json")])
+    .by_role(&[(Role::Luna, "json"), (Role::Aegis, "json")])
     .needs_restart(),
     option(
         section::GENERAL,
@@ -97,7 +98,7 @@ pub(super) const GENERAL: &[Opt] = &[
         "stderr",
         "Where log lines go",
     )
-    .by_role(&[(Role::Luna, "stdout")])
+    .by_role(&[(Role::Luna, "stdout"), (Role::Aegis, "stdout")])
     .needs_restart(),
     option(
         section::GENERAL,

@@ -12,7 +12,8 @@ pub(super) const HTTP: &[Opt] = &[
         "9102",
         "Port of the HTTP server, 0 = off; several separated by commas",
     )
-    .by_role(&[(Role::Luna, "0"), (Role::Guest, "8080")])
+    .by_variable(&[(Role::Aegis, "AGENT_HTTP_PORT")])
+    .by_role(&[(Role::Luna, "0"), (Role::Guest, "8080"), (Role::Aegis, "8080")])
     .needs_restart(),
     option(
         section::HTTP,
@@ -22,6 +23,7 @@ pub(super) const HTTP: &[Opt] = &[
         "::",
         "Address of the HTTP server; `::` is every IPv6 and IPv4 address",
     )
+    .by_variable(&[(Role::Aegis, "AGENT_HTTP_ADDRESS")])
     .needs_restart(),
     option(
         section::HTTP,

@@ -4,6 +4,8 @@ mod general;
 #[cfg(feature = "guest")]
 mod guest;
 mod http;
+#[cfg(feature = "aegis")]
+mod programs;
 #[cfg(feature = "luna")]
 mod push;
 pub(super) mod section;
@@ -29,6 +31,7 @@ pub(crate) enum Reload {
 pub(crate) struct Opt {
     /// Its name in this program, and for operators too where their role has no other.
     pub(crate) name: &'static str,
+    /// Its variable in every role.
     pub(crate) env: &'static str,
     /// What stands for the value in help texts; `None` for a switch.
     pub(crate) value: Option<&'static str>,
@@ -41,6 +44,8 @@ pub(crate) struct Opt {
     pub(crate) reload: Reload,
     /// The names under which roles know it.
     names: &'static [(Role, &'static str)],
+    /// The variables that roles have of their own; they come before the common one.
+    envs: &'static [(Role, &'static str)],
     /// The defaults that roles have of their own.
     defaults: &'static [(Role, &'static str)],
 }
@@ -54,6 +59,11 @@ impl Opt {
     /// The key in the YAML file: the name with underscores.
     pub(crate) fn key(&self, role: Role) -> String {
         self.name(role).replace('-', "_")
+    }
+
+    /// Its variables, the strongest first.
+    pub(crate) fn variables(&self, role: Role) -> impl Iterator<Item = &'static str> + use<> {
+        of(self.envs, role).into_iter().chain([self.env])
     }
 
     pub(crate) fn default(&self, role: Role) -> &'static str {
@@ -90,6 +100,10 @@ const GROUPS: &[&[Opt]] = &[
     push::PUSH,
     #[cfg(feature = "guest")]
     guest::GUEST,
+    #[cfg(feature = "aegis")]
+    programs::PROGRAMS,
+    #[cfg(feature = "aegis")]
+    programs::NATS,
     http::HTTP,
     #[cfg(feature = "sigma")]
     sigma::HTTP,
@@ -127,6 +141,7 @@ const fn option(
         secret: false,
         reload: Reload::Live,
         names: &[],
+        envs: &[],
         defaults: &[],
     }
 }
@@ -143,7 +158,7 @@ const fn switch(
 }
 
 impl Opt {
-    #[cfg(any(feature = "luna", feature = "sigma"))]
+    #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     const fn secret(mut self) -> Self {
         self.secret = true;
         self
@@ -157,6 +172,18 @@ impl Opt {
     #[cfg(any(feature = "luna", feature = "sigma"))]
     const fn named(mut self, names: &'static [(Role, &'static str)]) -> Self {
         self.names = names;
+        self
+    }
+
+    const fn by_variable(mut self, envs: &'static [(Role, &'static str)]) -> Self {
+        self.envs = envs;
+        self
+    }
+
+    /// A switch that is on unless somebody says otherwise.
+    #[cfg(feature = "aegis")]
+    const fn on(mut self) -> Self {
+        self.default = "true";
         self
     }
 
