@@ -14,6 +14,8 @@ use crate::notify::Notify;
 use crate::place::Place;
 #[cfg(feature = "sigma")]
 use crate::ports::{Holders, Ports};
+#[cfg(feature = "aegis")]
+use crate::programs::{self, Desk, Signals};
 #[cfg(feature = "luna")]
 use crate::push::{Courier, Outbox};
 use crate::shared::Shared;
@@ -44,6 +46,13 @@ pub(crate) struct Agent {
     guest: Option<watch::Receiver<loops::guest::Reading>>,
     #[cfg(feature = "luna")]
     outbox: Option<Arc<Outbox>>,
+    /// `None`: no programs are run.
+    #[cfg(feature = "aegis")]
+    desk: Option<Arc<Desk>>,
+    /// Where requests about programs come in.
+    #[cfg(feature = "aegis")]
+    #[expect(dead_code, reason = "requests come over NATS")]
+    signals: Option<Signals>,
 }
 
 impl Agent {
@@ -66,6 +75,13 @@ impl Agent {
             ))
         });
         let id = place.beside(identity).await.unwrap_or_default();
+        let shared = Arc::new(Shared::new());
+        #[cfg(feature = "aegis")]
+        let desk = config.programs.as_ref().map(|settings| {
+            let places = (place.proc(), place.sys());
+            let outbox = Arc::new(programs::Outbox::new(settings.nats.is_some()));
+            Arc::new(Desk::new(settings, places, Arc::clone(&shared), outbox))
+        });
         let mut agent = Self {
             place,
             id,
@@ -79,7 +95,11 @@ impl Agent {
                 .as_ref()
                 .map(|_| Arc::new(Outbox::new(&config.backlog))),
             supervisor,
-            shared: Arc::new(Shared::new()),
+            #[cfg(feature = "aegis")]
+            desk,
+            #[cfg(feature = "aegis")]
+            signals: None,
+            shared,
             settings: watch::Sender::new(Arc::new(config)),
             notify,
             stop_http: watch::Sender::new(false),
@@ -93,6 +113,8 @@ impl Agent {
         agent.spawn_sigma();
         #[cfg(feature = "luna")]
         agent.spawn_push();
+        #[cfg(feature = "aegis")]
+        agent.spawn_programs();
         agent.spawn_watchdog();
         agent
     }
@@ -153,6 +175,8 @@ impl Agent {
             guest: self.guest.clone(),
             #[cfg(feature = "luna")]
             outbox: self.outbox.clone(),
+            #[cfg(feature = "aegis")]
+            desk: self.desk.clone(),
             token: http.token.clone(),
             #[cfg(feature = "sigma")]
             node_compat: http.node_compat,
@@ -268,6 +292,50 @@ impl Agent {
         });
     }
 
+    /// The loops that ask for programs, look at them, and end them; and the one who obeys requests.
+    #[cfg(feature = "aegis")]
+    fn spawn_programs(&mut self) {
+        use loops::programs::{
+            Keys, Poll, deadline_policy, keys_policy, meter_policy, obey, poll_policy,
+        };
+
+        let config = self.config();
+        let (Some(desk), Some(programs)) = (self.desk.clone(), &config.programs) else {
+            return;
+        };
+        let phase = phase(&config, &self.id);
+        let control = self.supervisor.control();
+        let (signals, asked) = programs::signals();
+        self.signals = Some(signals);
+        tokio::spawn(obey(Arc::clone(&desk), control.clone(), asked));
+        let supervisor = &mut self.supervisor;
+        let ender = Arc::clone(&desk);
+        supervisor.spawn(loops::DEADLINE, deadline_policy(), async move || {
+            ender.end_what_is_due().await
+        });
+        if let Some(vault) = &programs.vault {
+            let mut keys = Keys {
+                desk: Arc::clone(&desk),
+                longest: Duration::ZERO,
+                control,
+                known: false,
+            };
+            supervisor.spawn(loops::KEYS, keys_policy(vault, phase), async move || {
+                keys.run().await
+            });
+        }
+        let mut poll = Poll {
+            desk: Arc::clone(&desk),
+            etag: None,
+        };
+        supervisor.spawn(loops::POLL, poll_policy(programs, phase), async move || {
+            poll.run().await
+        });
+        supervisor.spawn(loops::METER, meter_policy(programs), async move || {
+            desk.meter().await
+        });
+    }
+
     fn spawn_watchdog(&mut self) {
         let Some(period) = self.notify.watchdog_period() else {
             return;
@@ -296,6 +364,10 @@ impl Agent {
             tracing::warn!(loops = dropped.join(", "), "cut off while stopping");
         }
         self.stop_http.closed().await;
+        #[cfg(feature = "aegis")]
+        if let Some(desk) = &self.desk {
+            desk.shut_down().await;
+        }
         #[cfg(feature = "luna")]
         if let Some(outbox) = self.outbox {
             // A disk that hangs holds up the end no longer than this.

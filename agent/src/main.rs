@@ -19,6 +19,8 @@ mod place;
 #[cfg(feature = "sigma")]
 mod ports;
 mod process;
+#[cfg(feature = "aegis")]
+mod programs;
 #[cfg(feature = "luna")]
 mod push;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]

@@ -18,7 +18,7 @@ pub(crate) struct Place {
     host: Arc<Mutex<Host>>,
     /// The `net` folder of a process in the host's network namespace.
     net: PathBuf,
-    #[cfg(feature = "sigma")]
+    #[cfg(any(feature = "aegis", feature = "sigma"))]
     root: Root,
     /// One reading at a time.
     turn: Arc<Semaphore>,
@@ -51,7 +51,7 @@ impl Place {
         Self {
             host: Arc::new(Mutex::new(Host::new(root.clone()))),
             net,
-            #[cfg(feature = "sigma")]
+            #[cfg(any(feature = "aegis", feature = "sigma"))]
             root,
             turn: Arc::new(Semaphore::new(1)),
             kind: Arc::default(),
@@ -89,9 +89,14 @@ impl Place {
         &self.net
     }
 
-    #[cfg(feature = "sigma")]
+    #[cfg(any(feature = "aegis", feature = "sigma"))]
     pub(crate) fn proc(&self) -> &Path {
         self.root.proc()
+    }
+
+    #[cfg(feature = "aegis")]
+    pub(crate) fn sys(&self) -> &Path {
+        self.root.sys()
     }
 
     /// Where control groups are mounted.

@@ -54,6 +54,9 @@ pub(crate) struct Routes {
     /// `None`: no samples are pushed.
     #[cfg(feature = "luna")]
     pub(crate) outbox: Option<Arc<crate::push::Outbox>>,
+    /// `None`: no programs are run.
+    #[cfg(feature = "aegis")]
+    pub(crate) desk: Option<Arc<crate::programs::Desk>>,
     pub(crate) token: Option<Token>,
     /// Whether the metrics page also has node_exporter's names.
     #[cfg(feature = "sigma")]

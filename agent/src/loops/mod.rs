@@ -4,6 +4,8 @@
 pub(crate) mod guest;
 #[cfg(feature = "guest")]
 pub(crate) mod guest_report;
+#[cfg(feature = "aegis")]
+pub(crate) mod programs;
 #[cfg(feature = "sigma")]
 pub(crate) mod public_ip;
 #[cfg(feature = "luna")]
@@ -32,6 +34,15 @@ pub(crate) const BACKFILL: &str = "backfill";
 pub(crate) const GUEST: &str = "guest";
 #[cfg(feature = "guest")]
 pub(crate) const REPORT: &str = "guest-report";
+
+#[cfg(feature = "aegis")]
+pub(crate) const POLL: &str = "programs-poll";
+#[cfg(feature = "aegis")]
+pub(crate) const KEYS: &str = "programs-keys";
+#[cfg(feature = "aegis")]
+pub(crate) const METER: &str = "programs-meter";
+#[cfg(feature = "aegis")]
+pub(crate) const DEADLINE: &str = "programs-deadline";
 
 /// The loops that look at a changed configuration at once.
 pub(crate) const WOKEN_BY_RELOAD: &[&str] = &[

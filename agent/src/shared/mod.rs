@@ -52,6 +52,12 @@ impl Shared {
         *lock(&self.listening)
     }
 
+    /// The port that is listened on, once it is.
+    #[cfg(feature = "aegis")]
+    pub(crate) fn http_port(&self) -> Option<u16> {
+        lock(&self.listening).map(|listening| listening.port)
+    }
+
     pub(crate) fn set_listening(&self, listening: Listening) {
         *lock(&self.listening) = Some(listening);
     }

@@ -1,0 +1,105 @@
+//! Proves that the agent can still be reached and reach others, after something was attached that could prevent it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use bpf_artifact::Limits;
+use bpf_artifact::http::{Endpoint, Registry};
+use tokio::net::TcpStream;
+
+use crate::cli::Programs;
+use crate::servers;
+
+/// How long one look may take, how often it is taken before something counts as cut off, and the pause between two.
+const LOOK: Duration = Duration::from_secs(2);
+const LOOKS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A further peer that has to stay within reach: its name, and a look at it.
+pub(crate) type Peer = (&'static str, Box<dyn Fn() -> Looking + Send + Sync>);
+
+/// One look at a peer: whether it is within reach.
+pub(crate) type Looking = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// Looks until everything is within reach, but not for long; the error names what is not.
+pub(super) async fn in_reach(
+    programs: &Programs,
+    registry: bool,
+    http_port: Option<u16>,
+    peers: &[Peer],
+) -> Result<(), String> {
+    let mut seen = Ok(());
+    for number in 0..LOOKS {
+        if number > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        seen = look(programs, registry, http_port, peers).await;
+        if seen.is_ok() {
+            return seen;
+        }
+    }
+    seen
+}
+
+async fn look(
+    programs: &Programs,
+    registry: bool,
+    http_port: Option<u16>,
+    peers: &[Peer],
+) -> Result<(), String> {
+    if registry {
+        let looked = tokio::time::timeout(LOOK, ask_registry(programs)).await;
+        looked.unwrap_or_else(|_| Err("the registry does not answer".to_owned()))?;
+    }
+    if let Some(port) = http_port {
+        let looked = tokio::time::timeout(LOOK, ask_oneself(port)).await;
+        let answered = looked.is_ok_and(|answered| answered.is_ok());
+        if !answered {
+            return Err(format!("the agent's own port {port} does not answer"));
+        }
+    }
+    for (name, peer) in peers {
+        if !tokio::time::timeout(LOOK, peer()).await.unwrap_or(false) {
+            return Err(format!("{name} is out of reach"));
+        }
+    }
+    Ok(())
+}
+
+/// Over a new connection: one that stands proves nothing about those to come.
+async fn ask_registry(programs: &Programs) -> Result<(), String> {
+    let registry = registry(programs)?;
+    let health = registry.health().await;
+    health.map(drop).map_err(|error| error.to_string())
+}
+
+/// A client of the registry; reads the files of token and certificates anew.
+pub(super) fn registry(programs: &Programs) -> Result<Registry, String> {
+    let http = servers::builder(&programs.registry.url, &programs.registry.server)?
+        .timeout(Duration::from_secs(65))
+        .build_http()
+        .map_err(|error| error.to_string())?;
+    let endpoint = Endpoint::parse(&programs.registry.url).map_err(|error| error.to_string())?;
+    let mut endpoint = endpoint.allow_plain(programs.plain_http);
+    if let Some(path) = &programs.registry.token_file {
+        endpoint = endpoint.token(super::token(path)?);
+    }
+    Registry::new(http, endpoint, Limits::default()).map_err(|error| error.to_string())
+}
+
+async fn ask_oneself(port: u16) -> std::io::Result<()> {
+    let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.writable().await?;
+    stream.try_write(request)?;
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut [0; 16]) {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

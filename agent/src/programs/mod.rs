@@ -1,0 +1,24 @@
+//! Signed eBPF programs: what a registry assigns to this host, verified, loaded, metered, expired and rolled back.
+
+mod books;
+mod desk;
+mod events;
+mod figures;
+mod guard;
+mod intake;
+mod keeper;
+mod kernel;
+mod metering;
+mod outbox;
+mod present;
+mod round;
+mod signals;
+mod store;
+mod view;
+
+pub(crate) use desk::Desk;
+use desk::token;
+pub(crate) use events::{data, rollback, time};
+pub(crate) use outbox::Outbox;
+pub(crate) use signals::{Asked, Signals, signals};
+pub(crate) use view::{Failed, Running, View};
