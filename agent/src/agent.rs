@@ -51,7 +51,7 @@ pub(crate) struct Agent {
     desk: Option<Arc<Desk>>,
     /// Where requests about programs come in.
     #[cfg(feature = "aegis")]
-    #[expect(dead_code, reason = "requests come over NATS")]
+    #[allow(dead_code, reason = "requests come over NATS")]
     signals: Option<Signals>,
 }
 

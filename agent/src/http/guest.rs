@@ -3,38 +3,16 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::StatusCode;
-use hyper::header::{self, HeaderMap};
+use hyper::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::answer::{Answer, error, json as answer, text};
+use super::format::accepts;
 use crate::loops::guest::{Reading, Sample};
 
 /// How long an asker waits for the very first sample.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Whether the asker wants the page for Prometheus and not the manager's JSON.
-pub(super) fn wants_prometheus(headers: &HeaderMap, query: Option<&str>) -> bool {
-    let format = query
-        .unwrap_or_default()
-        .split('&')
-        .find_map(|part| part.strip_prefix("format="));
-    match format {
-        Some("prometheus") => true,
-        Some(_) => false,
-        None => {
-            accepts(headers, &["openmetrics-text", "text/plain"])
-                && !accepts(headers, &["application/json"])
-        }
-    }
-}
-
-fn accepts(headers: &HeaderMap, kinds: &[&str]) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    accepted
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| kinds.iter().any(|kind| value.contains(kind)))
-}
 
 /// The last sample; a failed reading is a failure here too, never zeros.
 pub(super) async fn metrics(reading: &watch::Receiver<Reading>) -> Answer {

@@ -4,6 +4,8 @@ mod answer;
 #[cfg(feature = "sigma")]
 mod body;
 mod connection;
+#[cfg(any(feature = "aegis", feature = "guest"))]
+mod format;
 #[cfg(feature = "guest")]
 mod guest;
 mod listen;
@@ -12,6 +14,8 @@ mod metrics;
 mod pace;
 #[cfg(feature = "sigma")]
 mod ports;
+#[cfg(feature = "aegis")]
+mod programs;
 mod server;
 mod status;
 
@@ -82,8 +86,12 @@ impl server::Handler for Routes {
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
+            #[cfg(feature = "aegis")]
+            "/healthz" if reads && self.aegis().is_some() => self
+                .aegis()
+                .map_or_else(not_found, |desk| programs::health(self, desk)),
             "/healthz" if reads => text(StatusCode::OK, "ok\n"),
-            "/version" if reads => version(),
+            "/version" if reads => self.version(),
             "/status" if reads => status::status(self),
             #[cfg(feature = "guest")]
             "/health" if reads && self.guest.is_some() => guest::health(request.headers()),
@@ -93,9 +101,22 @@ impl server::Handler for Routes {
             "/health" if self.guest.is_some() => method_not_allowed("GET, HEAD"),
             #[cfg(feature = "sigma")]
             _ if path == "/ports" || path.starts_with("/ports/") => self.ports(request).await,
-            _ => error(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
+            #[cfg(feature = "aegis")]
+            _ if self.desk.is_some() && programs::PATHS.contains(&path) && !reads => {
+                method_not_allowed("GET, HEAD")
+            }
+            #[cfg(feature = "aegis")]
+            _ if programs::PATHS.contains(&path) => self
+                .desk
+                .as_ref()
+                .map_or_else(not_found, |desk| programs::page(path, self, desk)),
+            _ => not_found(),
         }
     }
+}
+
+fn not_found() -> Answer {
+    error(StatusCode::NOT_FOUND, NO_SUCH_PAGE)
 }
 
 const NO_SUCH_PAGE: &str = if cfg!(feature = "sigma") {
@@ -115,12 +136,35 @@ impl Routes {
             .is_none_or(|token| token.is_brought_by(brought))
     }
 
+    /// The programs, where the pages are those of the aegis role.
+    #[cfg(feature = "aegis")]
+    fn aegis(&self) -> Option<&crate::programs::Desk> {
+        let aegis = self.settings.borrow().role == crate::cli::Role::Aegis;
+        self.desk.as_deref().filter(|_| aegis)
+    }
+
+    fn version(&self) -> Answer {
+        #[cfg(feature = "aegis")]
+        if let Some(desk) = self.aegis() {
+            return programs::version(self, desk, build());
+        }
+        #[cfg(not(feature = "aegis"))]
+        let _ = self;
+        answer::json(StatusCode::OK, &build().into())
+    }
+
     async fn metrics(&self, request: &Request<Incoming>) -> Answer {
         #[cfg(feature = "guest")]
         if let Some(reading) = &self.guest
-            && !guest::wants_prometheus(request.headers(), request.uri().query())
+            && !format::wants_prometheus(request.headers(), request.uri().query())
         {
             return guest::metrics(reading).await;
+        }
+        #[cfg(feature = "aegis")]
+        if let Some(desk) = self.aegis()
+            && !format::wants_prometheus(request.headers(), request.uri().query())
+        {
+            return programs::metrics(self, desk);
         }
         metrics::metrics(self, request).await
     }
@@ -149,7 +193,8 @@ impl Routes {
     }
 }
 
-fn version() -> Answer {
+/// What this program is.
+fn build() -> serde_json::Map<String, serde_json::Value> {
     let features: &[&str] = &[
         #[cfg(feature = "lab")]
         "lab",
@@ -159,9 +204,12 @@ fn version() -> Answer {
         "luna",
         #[cfg(feature = "guest")]
         "guest",
+        #[cfg(feature = "aegis")]
+        "aegis",
     ];
-    answer::json(
-        StatusCode::OK,
-        &json!({ "name": "sigma-agent", "version": env!("CARGO_PKG_VERSION"), "architecture": std::env::consts::ARCH, "features": features }),
-    )
+    let build = json!({ "name": "sigma-agent", "version": env!("CARGO_PKG_VERSION"), "architecture": std::env::consts::ARCH, "features": features });
+    match build {
+        serde_json::Value::Object(build) => build,
+        _ => serde_json::Map::new(),
+    }
 }

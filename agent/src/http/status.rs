@@ -11,6 +11,10 @@ use crate::clock::rfc3339;
 pub(super) fn status(routes: &Routes) -> Answer {
     let settings = routes.settings.borrow().clone();
     let loops: Vec<Value> = routes.board.snapshot().iter().map(one_loop).collect();
+    #[cfg(feature = "aegis")]
+    if let Some(desk) = routes.aegis() {
+        return super::programs::status(routes, desk, loops);
+    }
     let mut body = Map::new();
     body.insert(
         "agent".to_owned(),
@@ -28,6 +32,10 @@ pub(super) fn status(routes: &Routes) -> Answer {
     #[cfg(feature = "luna")]
     if let (Some(push), Some(outbox)) = (&settings.push, &routes.outbox) {
         body.insert("push".to_owned(), about_push(push, &outbox.totals()));
+    }
+    #[cfg(feature = "aegis")]
+    if let Some(desk) = &routes.desk {
+        body.insert("programs".to_owned(), super::programs::about(desk));
     }
     body.insert("loops".to_owned(), loops.into());
     answer(StatusCode::OK, &body.into())

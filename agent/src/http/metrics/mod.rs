@@ -7,6 +7,8 @@ mod kept;
 mod node;
 #[cfg(feature = "sigma")]
 mod ports;
+#[cfg(feature = "aegis")]
+mod programs;
 #[cfg(feature = "luna")]
 mod push;
 #[cfg(feature = "sigma")]
@@ -194,6 +196,10 @@ fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
         #[cfg(feature = "luna")]
         if let Some(outbox) = &routes.outbox {
             push::write(&mut writing.page, &outbox.totals());
+        }
+        #[cfg(feature = "aegis")]
+        if let Some(desk) = &routes.desk {
+            programs::write(&mut writing.page, desk);
         }
     }
     writing.finish()
