@@ -1,0 +1,226 @@
+//! What is not trusted does not reach the kernel, and it is said why.
+
+use crate::ground::Ground;
+use crate::stand_ins::{
+    HOST, Registry, Signer, Vault, agent, archive, becomes, drops, goes, manifest, page,
+};
+
+/// A zstd frame of raw blocks.
+fn zstd(content: &[u8]) -> Vec<u8> {
+    let mut frame = head(content.len());
+    let blocks: Vec<&[u8]> = content.chunks(100_000).collect();
+    for (number, block) in blocks.iter().enumerate() {
+        let last = u32::from(number + 1 == blocks.len());
+        let head = last | u32::try_from(block.len()).unwrap() << 3;
+        frame.extend(&head.to_le_bytes()[..3]);
+        frame.extend(*block);
+    }
+    frame
+}
+
+/// A zstd frame that says of each block in four bytes that it is 100,000 times the same byte.
+fn bomb(blocks: u32) -> Vec<u8> {
+    let mut frame = head(100_000 * usize::try_from(blocks).unwrap());
+    for number in 0..blocks {
+        let head = u32::from(number + 1 == blocks) | 1 << 1 | 100_000 << 3;
+        frame.extend(&head.to_le_bytes()[..3]);
+        frame.push(0);
+    }
+    frame
+}
+
+/// Magic, a header with a window of 8 MiB and the length of the content in four bytes.
+fn head(length: usize) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x68];
+    frame.extend(u32::try_from(length).unwrap().to_le_bytes());
+    frame
+}
+
+/// A tar of one file.
+fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = [0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[100..107].copy_from_slice(b"0000644");
+    header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+    header[156] = b'0';
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let mut tar = header.to_vec();
+    tar.extend(content);
+    tar.resize(tar.len().next_multiple_of(512) + 1024, 0);
+    tar
+}
+
+#[test]
+fn what_is_not_right_is_refused_with_its_reason_and_nothing_reaches_the_kernel() {
+    let Some(ground) = Ground::new() else { return };
+    let (registry, signer, stranger) = (Registry::start(), Signer::new(), Signer::new());
+    let archive = archive("guard");
+    let manifest = drops(&archive, 5, &[9]);
+    let signed = signer.sign(&manifest);
+
+    registry.put("wrong-key", &archive, Some(&stranger.sign(&manifest)));
+    registry.put("no-manifest", &archive, None);
+    let mut stripped = signed.clone();
+    stripped.signature.clear();
+    registry.put("stripped", &archive, Some(&stripped));
+    let mut flipped = archive.clone();
+    flipped[100] ^= 1;
+    registry.put("flipped-archive", &flipped, Some(&signed));
+    let mut altered = signed.clone();
+    let place = altered
+        .manifest
+        .iter()
+        .position(|byte| *byte == b'5')
+        .unwrap();
+    altered.manifest[place] = b'6';
+    registry.put("flipped-manifest", &archive, Some(&altered));
+    let mut elsewhere = manifest.clone();
+    elsewhere.hosts = vec!["db-03".to_owned()];
+    registry.put("other-host", &archive, Some(&signer.sign(&elsewhere)));
+    let bomb = bomb(5_000);
+    registry.put(
+        "bomb",
+        &bomb,
+        Some(&signer.sign(&self::manifest(&bomb, "bomb", 1))),
+    );
+    let escaping = zstd(&tar("../program.o", b"x"));
+    registry.put(
+        "escaping",
+        &escaping,
+        Some(&signer.sign(&self::manifest(&escaping, "escaping", 1))),
+    );
+
+    let agent = agent(
+        &ground,
+        &registry.url(),
+        &["--public-key", &signer.public()],
+    );
+    for (id, code, words) in [
+        ("wrong-key", "unknown_key", "not among the trusted keys"),
+        ("no-manifest", "no_manifest", "no signed manifest"),
+        ("stripped", "no_signature", "no signature"),
+        ("flipped-archive", "other_archive", "its manifest is about"),
+        (
+            "flipped-manifest",
+            "bad_signature",
+            "fits none of the 1 keys",
+        ),
+        ("other-host", "other_host", HOST),
+        ("bomb", "too_large", "than"),
+        ("escaping", "", ""),
+    ] {
+        let failed = becomes(&agent, id, "failed");
+        let error = failed["error"].as_str().unwrap();
+        println!("{id}: {} {error}", failed["code"]);
+        assert!(error.contains(words), "{id}: {error}");
+        assert!(code.is_empty() || failed["code"] == code, "{failed}");
+    }
+    // The right one, and then what came before it.
+    registry.put("right", &archive, Some(&signed));
+    becomes(&agent, "right", "running");
+    registry.put(
+        "replayed",
+        &archive,
+        Some(&signer.sign(&drops(&archive, 4, &[9]))),
+    );
+    let failed = becomes(&agent, "replayed", "failed");
+    assert_eq!(failed["code"], "replayed", "{failed}");
+    assert_eq!(page(&agent, "/healthz")["loaded_programs"], 1);
+
+    registry.remove("right");
+    goes(&agent, "right");
+    assert!(!ground.has_xdp());
+    // Each was fetched once: what is refused for good is not asked for again.
+    let downloads = registry.downloads();
+    registry.polled(3);
+    assert_eq!(registry.downloads(), downloads);
+    let page = agent.get("/metrics?format=prometheus").body;
+    assert!(page.contains("sigma_programs_refusals_total{"), "{page}");
+}
+
+#[test]
+fn a_key_that_vault_revokes_ends_what_it_signed() {
+    let Some(ground) = Ground::new() else { return };
+    let (registry, signer, next) = (Registry::start(), Signer::new(), Signer::new());
+    let vault = Vault::start(&signer.0);
+    let archive = archive("guard");
+    let manifest = drops(&archive, 1, &[9]);
+    registry.put("a7", &archive, Some(&signer.sign(&manifest)));
+    let token = ground.folder.join("token");
+    std::fs::write(&token, "the-token\n").unwrap();
+    let url = vault.url();
+    let more = [
+        "--vault-url",
+        &url,
+        "--vault-key",
+        "signing",
+        "--vault-token-file",
+        token.to_str().unwrap(),
+        "--vault-refresh",
+        "1",
+    ];
+    let agent = agent(&ground, &registry.url(), &more);
+    let running = becomes(&agent, "a7", "running");
+    assert!(
+        running["signed_by"]
+            .as_str()
+            .unwrap()
+            .starts_with("transit/signing v1")
+    );
+    vault.revoke_first(&next.0);
+    goes(&agent, "a7");
+    assert!(!ground.has_xdp());
+    let history = page(&agent, "/rollbacks")["rollbacks"].clone();
+    assert!(
+        history.to_string().contains("is not trusted any more"),
+        "{history}"
+    );
+    registry.polled(3);
+    goes(&agent, "a7");
+    // Signed anew by the key that counts, it is a new issue.
+    let again = drops(&archive, 2, &[9]);
+    registry.put("a7", &archive, Some(&next.sign(&again)));
+    becomes(&agent, "a7", "failed");
+    let quarantined = page(&agent, "/status")["quarantined"].clone();
+    println!("{quarantined}");
+}
+
+#[test]
+fn without_keys_nothing_runs_and_an_insecure_policy_shows_everywhere() {
+    let Some(ground) = Ground::new() else { return };
+    let (registry, signer) = (Registry::start(), Signer::new());
+    let archive = archive("guard");
+    registry.put(
+        "a7",
+        &archive,
+        Some(&signer.sign(&drops(&archive, 1, &[9]))),
+    );
+    let closed = agent(&ground, &registry.url(), &[]);
+    let failed = becomes(&closed, "a7", "failed");
+    assert_eq!(failed["code"], "no_keys");
+    drop(closed);
+    let open = agent(
+        &ground,
+        &registry.url(),
+        &["--signature-policy", "insecure-accept"],
+    );
+    let running = becomes(&open, "a7", "running");
+    assert_eq!(running["trust"], "unverified");
+    assert_eq!(
+        page(&open, "/healthz")["signature_policy"],
+        "insecure-accept"
+    );
+    assert_eq!(
+        page(&open, "/status")["signature_policy"],
+        "insecure-accept"
+    );
+    assert!(
+        open.get("/metrics?format=prometheus")
+            .body
+            .contains("policy=\"insecure-accept\"} 1")
+    );
+    open.logged("insecure-accept");
+}
