@@ -2,19 +2,20 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bpf_artifact::Limits;
-use bpf_artifact::http::{Endpoint, Registry};
+use bpf_artifact::http::{Endpoint, FetchError, Registry};
 use tokio::net::TcpStream;
 
 use crate::cli::Programs;
 use crate::servers;
 
-/// How long one look may take, how often it is taken before something counts as cut off, and the pause between two.
+/// How long one look may take, the pause between two, and how long nothing has to be seen before it counts as cut off: a server that
+/// restarts at this moment must not be blamed on a program.
 const LOOK: Duration = Duration::from_secs(2);
-const LOOKS: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// A further peer that has to stay within reach: its name, and a look at it.
 pub(crate) type Peer = (&'static str, Box<dyn Fn() -> Looking + Send + Sync>);
@@ -29,17 +30,14 @@ pub(super) async fn in_reach(
     http_port: Option<u16>,
     peers: &[Peer],
 ) -> Result<(), String> {
-    let mut seen = Ok(());
-    for number in 0..LOOKS {
-        if number > 0 {
-            tokio::time::sleep(PAUSE).await;
-        }
-        seen = look(programs, registry, http_port, peers).await;
-        if seen.is_ok() {
+    let began = Instant::now();
+    loop {
+        let seen = look(programs, registry, http_port, peers).await;
+        if seen.is_ok() || began.elapsed() + PAUSE >= LONGEST {
             return seen;
         }
+        tokio::time::sleep(PAUSE).await;
     }
-    seen
 }
 
 async fn look(
@@ -67,11 +65,14 @@ async fn look(
     Ok(())
 }
 
-/// Over a new connection: one that stands proves nothing about those to come.
+/// Over a new connection: one that stands proves nothing about those to come. Any answer will do, a bad one too.
 async fn ask_registry(programs: &Programs) -> Result<(), String> {
-    let registry = registry(programs)?;
-    let health = registry.health().await;
-    health.map(drop).map_err(|error| error.to_string())
+    match registry(programs)?.health().await {
+        Err(error @ (FetchError::Transport { .. } | FetchError::Timeout { .. })) => {
+            Err(error.to_string())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A client of the registry; reads the files of token and certificates anew.

@@ -96,6 +96,10 @@ fn the_newest_takes_the_place_of_the_oldest_and_a_protected_one_stays() {
     let named = |name: &str, protected: bool| {
         let mut manifest = crate::stand_ins::manifest(&archive, name, 1);
         manifest.protected = protected;
+        manifest.attach = vec![bpf_artifact::Attach {
+            program: "by_clock".to_owned(),
+            to: bpf_artifact::Target::Clock { frequency_hz: 10 },
+        }];
         signer.sign(&manifest)
     };
     let more = ["--public-key", &signer.public(), "--max-programs", "2"];
