@@ -37,6 +37,7 @@ pub(crate) struct Agent {
     pub(crate) settings: watch::Sender<Arc<Config>>,
     notify: Arc<Notify>,
     stop_http: watch::Sender<bool>,
+    #[cfg(any(feature = "guest", feature = "luna", feature = "sigma"))]
     place: Place,
     /// What tells this host from others: its place in the rhythm of a fleet follows from it.
     pub(crate) id: String,
@@ -79,10 +80,11 @@ impl Agent {
         #[cfg(feature = "aegis")]
         let desk = config.programs.as_ref().map(|settings| {
             let places = (place.proc(), place.sys());
-            let outbox = Arc::new(programs::Outbox::new(settings.nats.is_some()));
-            Arc::new(Desk::new(settings, places, Arc::clone(&shared), outbox))
+            let address = config.http.as_ref().map(|http| http.address);
+            Arc::new(Desk::new(settings, places, address, Arc::clone(&shared)))
         });
         let mut agent = Self {
+            #[cfg(any(feature = "guest", feature = "luna", feature = "sigma"))]
             place,
             id,
             #[cfg(feature = "sigma")]

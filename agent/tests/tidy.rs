@@ -32,12 +32,14 @@ const VAGUE: &[&str] = &[
 ];
 
 /// Who may wait for time to pass without retrying anything: servers that pause accepting, a time limit that was handed in, the lab's
-/// look at its own database, the first window between two readings, the end of leases, a simulation on a clock that it turns itself.
+/// look at its own database, the first window between two readings, the end of leases, the second look of the guard at what may have been
+/// cut off, a simulation on a clock that it turns itself.
 const WAITS: &[&str] = &[
     "agent/src/http/ports.rs",
     "agent/src/http/server.rs",
     "agent/src/info.rs",
     "agent/src/lab.rs",
+    "agent/src/programs/guard.rs",
     "agent/src/loops/guest.rs",
     "agent/src/loops/sample.rs",
     "agent/src/push/simulation.rs",

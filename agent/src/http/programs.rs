@@ -61,7 +61,7 @@ fn ready(routes: &Routes, desk: &Desk) -> Answer {
 }
 
 /// `GET /status` in this role.
-pub(super) fn status(routes: &Routes, desk: &Desk, loops: Vec<Value>) -> Answer {
+pub(super) fn status(routes: &Routes, desk: &Desk, loops: &[Value]) -> Answer {
     let mut body = head(desk);
     put(
         &mut body,
@@ -129,7 +129,7 @@ pub(super) fn metrics(routes: &Routes, desk: &Desk) -> Answer {
             "gauges": {
                 "uptime_seconds": routes.shared.started.elapsed().as_secs_f64(),
                 "average_cpu_percent": average,
-                "total_memory_kb": sum(numbers().map(|numbers| numbers.memory_kb())),
+                "total_memory_kb": sum(numbers().map(crate::programs::Numbers::memory_kb)),
                 "total_violations": sum(numbers().map(|numbers| numbers.violations)),
                 "total_errors": sum(numbers().map(|numbers| numbers.errors)),
             },

@@ -13,7 +13,7 @@ pub(super) fn status(routes: &Routes) -> Answer {
     let loops: Vec<Value> = routes.board.snapshot().iter().map(one_loop).collect();
     #[cfg(feature = "aegis")]
     if let Some(desk) = routes.aegis() {
-        return super::programs::status(routes, desk, loops);
+        return super::programs::status(routes, desk, &loops);
     }
     let mut body = Map::new();
     body.insert(

@@ -1,8 +1,9 @@
 //! Where all that is done about programs comes together: one thing at a time, on a thread that may block.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bpf_artifact::http::{Endpoint, FetchError, Listed, Registry, Secret, Vault};
@@ -35,16 +36,22 @@ pub(crate) struct Desk {
     outbox: Arc<Outbox>,
     /// Whether the registry answered when it was last asked.
     registry_answers: AtomicBool,
+    /// Whether the agent's own port answered then, and where it is: an address that names all is reached over the loopback.
+    own_port_answers: AtomicBool,
+    address: Option<IpAddr>,
     peers: Vec<Peer>,
+    /// The way to the registry, until it fails.
+    registry: Mutex<Option<Registry>>,
 }
 
 impl Desk {
     pub(crate) fn new(
         settings: &Programs,
         (proc, sys): (&Path, &Path),
+        address: Option<IpAddr>,
         shared: Arc<Shared>,
-        outbox: Arc<Outbox>,
     ) -> Self {
+        let outbox = Arc::new(Outbox::new(settings.nats.is_some()));
         Self {
             settings: Arc::new(settings.clone()),
             proc: proc.to_owned(),
@@ -55,7 +62,10 @@ impl Desk {
             view: watch::Sender::new(Arc::new(View::unknown("not begun yet"))),
             outbox,
             registry_answers: AtomicBool::new(false),
+            own_port_answers: AtomicBool::new(false),
+            address,
             peers: Vec::new(),
+            registry: Mutex::default(),
         }
     }
 
@@ -129,10 +139,11 @@ impl Desk {
 
     /// Undoes what has cut off the agent, the newest first, until it is back.
     async fn guard(&self, mut risky: Vec<ArtifactId>) -> Result<(), Failure> {
-        let port = self.shared.http_port();
+        let own = self.own_port_answers.load(Ordering::Relaxed);
+        let own = self.own_address().filter(|_| own);
         loop {
             let registry = self.registry_answers();
-            let seen = guard::in_reach(&self.settings, registry, port, &self.peers).await;
+            let seen = guard::in_reach(&self.settings, registry, own, &self.peers).await;
             let Err(why) = seen else { return Ok(()) };
             let Some(id) = risky.pop() else {
                 tracing::error!(
@@ -156,6 +167,18 @@ impl Desk {
         }
     }
 
+    /// Where the agent's own pages are, once they are.
+    fn own_address(&self) -> Option<SocketAddr> {
+        let port = self.shared.http_port()?;
+        let address = self.address?;
+        let address = if address.is_unspecified() {
+            IpAddr::from(Ipv4Addr::LOCALHOST)
+        } else {
+            address
+        };
+        Some(SocketAddr::new(address, port))
+    }
+
     /// Opens the kernel's side, if that is to be done yet.
     pub(crate) async fn open(&self) -> Outcome {
         self.change(|_| ()).await
@@ -165,20 +188,40 @@ impl Desk {
     pub(crate) async fn poll(&self, etag: &mut Option<String>) -> Outcome {
         // What can be done without the registry comes first.
         self.open().await?;
+        let own = match self.own_address() {
+            Some(own) => guard::answers(own).await,
+            None => false,
+        };
+        self.own_port_answers.store(own, Ordering::Relaxed);
         let asked = self.ask_registry(etag).await;
         self.registry_answers
             .store(asked.is_ok(), Ordering::Relaxed);
+        if asked.is_err() {
+            // Files of tokens and certificates may have changed.
+            *self.line() = None;
+        }
         asked
     }
 
-    async fn ask_registry(&self, etag: &mut Option<String>) -> Outcome {
+    fn line(&self) -> MutexGuard<'_, Option<Registry>> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn registry(&self) -> Result<Registry, Failure> {
+        if let Some(registry) = self.line().clone() {
+            return Ok(registry);
+        }
         let settings = Arc::clone(&self.settings);
         let opened = tokio::task::spawn_blocking(move || guard::registry(&settings)).await;
-        let registry = match opened {
-            Ok(Ok(registry)) => registry,
-            Ok(Err(why)) => return Err(Failure::new(why, Retry::Slowly)),
-            Err(error) => return Err(Failure::new(error.to_string(), Retry::Backoff)),
-        };
+        match opened {
+            Ok(Ok(registry)) => Ok(self.line().insert(registry).clone()),
+            Ok(Err(why)) => Err(Failure::new(why, Retry::Slowly)),
+            Err(error) => Err(Failure::new(error.to_string(), Retry::Backoff)),
+        }
+    }
+
+    async fn ask_registry(&self, etag: &mut Option<String>) -> Outcome {
+        let registry = self.registry().await?;
         registry.health().await.map_err(|error| failed(&error))?;
         self.registry_answers.store(true, Ordering::Relaxed);
         let listed = registry
@@ -190,9 +233,14 @@ impl Desk {
             Listed::Now { listing, etag: new } => {
                 let listing = Arc::new(listing);
                 let all = self.fetch(&registry, &listing).await?;
-                self.change(move |keeper| keeper.listed(&listing)).await?;
-                // What could not be fetched has to be listed again.
-                *etag = new.filter(|_| all);
+                let waits = self
+                    .change(move |keeper| {
+                        keeper.listed(&listing);
+                        keeper.waits()
+                    })
+                    .await?;
+                // What could not be fetched or judged has to be listed again.
+                *etag = new.filter(|_| all && !waits);
                 Ok(())
             }
         }
@@ -210,7 +258,7 @@ impl Desk {
         for artifact in wanted {
             match registry.download(&artifact).await {
                 Ok(archive) => {
-                    self.with(move |keeper| keeper.receive(&artifact, archive))
+                    self.with(move |keeper| keeper.receive(&artifact, &archive))
                         .await?;
                 }
                 Err(error) => {

@@ -1,6 +1,6 @@
 //! Proves that the agent can still be reached and reach others, after something was attached that could prevent it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -27,12 +27,12 @@ pub(crate) type Looking = Pin<Box<dyn Future<Output = bool> + Send>>;
 pub(super) async fn in_reach(
     programs: &Programs,
     registry: bool,
-    http_port: Option<u16>,
+    own: Option<SocketAddr>,
     peers: &[Peer],
 ) -> Result<(), String> {
     let began = Instant::now();
     loop {
-        let seen = look(programs, registry, http_port, peers).await;
+        let seen = look(programs, registry, own, peers).await;
         if seen.is_ok() || began.elapsed() + PAUSE >= LONGEST {
             return seen;
         }
@@ -43,19 +43,20 @@ pub(super) async fn in_reach(
 async fn look(
     programs: &Programs,
     registry: bool,
-    http_port: Option<u16>,
+    own: Option<SocketAddr>,
     peers: &[Peer],
 ) -> Result<(), String> {
     if registry {
         let looked = tokio::time::timeout(LOOK, ask_registry(programs)).await;
         looked.unwrap_or_else(|_| Err("the registry does not answer".to_owned()))?;
     }
-    if let Some(port) = http_port {
-        let looked = tokio::time::timeout(LOOK, ask_oneself(port)).await;
-        let answered = looked.is_ok_and(|answered| answered.is_ok());
-        if !answered {
-            return Err(format!("the agent's own port {port} does not answer"));
-        }
+    if let Some(own) = own
+        && !answers(own).await
+    {
+        return Err(format!(
+            "the agent's own port {} does not answer",
+            own.port()
+        ));
     }
     for (name, peer) in peers {
         if !tokio::time::timeout(LOOK, peer()).await.unwrap_or(false) {
@@ -89,8 +90,14 @@ pub(super) fn registry(programs: &Programs) -> Result<Registry, String> {
     Registry::new(http, endpoint, Limits::default()).map_err(|error| error.to_string())
 }
 
-async fn ask_oneself(port: u16) -> std::io::Result<()> {
-    let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+/// Whether the agent's own pages can be had.
+pub(super) async fn answers(own: SocketAddr) -> bool {
+    let looked = tokio::time::timeout(LOOK, ask_oneself(own)).await;
+    looked.is_ok_and(|answered| answered.is_ok())
+}
+
+async fn ask_oneself(own: SocketAddr) -> std::io::Result<()> {
+    let stream = TcpStream::connect(own).await?;
     let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.writable().await?;
     stream.try_write(request)?;

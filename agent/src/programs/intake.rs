@@ -32,7 +32,7 @@ impl Keeper {
                 .or_else(|| signed_digest(artifact))
                 .or_else(|| known.map(|known| known.package.archive_digest()));
             match digest.and_then(|digest| self.cached(&digest)) {
-                Some(archive) => self.receive(artifact, archive),
+                Some(archive) => self.receive(artifact, &archive),
                 None => wanted.push(artifact.clone()),
             }
         }
@@ -57,13 +57,18 @@ impl Keeper {
         })
     }
 
+    /// Whether something is refused that could be taken later: it has to be listed again then, changed or not.
+    pub(crate) fn waits(&self) -> bool {
+        self.refused.values().any(|refused| refused.transient)
+    }
+
     /// Judges an archive that came for an entry; what is trusted may run from the next round on.
-    pub(crate) fn receive(&mut self, artifact: &ListedArtifact, archive: Vec<u8>) {
+    pub(crate) fn receive(&mut self, artifact: &ListedArtifact, archive: &[u8]) {
         let Ok(id) = artifact.id.as_str().parse::<ArtifactId>() else {
             return;
         };
         let fingerprint = fingerprint(artifact);
-        let candidate = artifact.candidate(archive.clone());
+        let candidate = artifact.candidate(archive.to_vec());
         match self.judge(candidate) {
             Ok(package) => {
                 let assigned = self.assigned_of(&id, &package);
@@ -76,7 +81,7 @@ impl Keeper {
                     trust = ?package.trust(),
                     "artifact verified"
                 );
-                self.keep_archive(&archive);
+                self.keep_archive(archive);
                 self.refused.remove(&id);
                 self.failed.remove(&id);
                 let known = Known {
@@ -138,6 +143,10 @@ impl Keeper {
 
     /// The registry has answered: what it lists counts, and what it lists no more goes.
     pub(crate) fn listed(&mut self, listing: &Listing) {
+        if listing.artifacts.len() > MOST_LISTED {
+            let listed = listing.artifacts.len();
+            tracing::error!(listed, MOST_LISTED, "more is assigned than is looked at");
+        }
         for problem in &listing.problems {
             tracing::warn!(%problem, "an entry of the listing cannot be read");
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bpf_artifact::{
     Candidate, Digest, FetchedKeys, HighWaterMarks, KeyRing, ListedArtifact, Listing, Package,
-    Policy, Rules, Verified, verify,
+    Policy, Rules, Trust, Verified, verify,
 };
 use bpf_host::{Events, Host, Reading};
-use bpf_lifecycle::{Answer, ArtifactId, Assigned, Caller, Held, Memory, Signal};
+use bpf_lifecycle::{Answer, ArtifactId, Assigned, Barred as Bar, Held, Hold, Memory, Signal};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -222,7 +222,7 @@ impl Keeper {
                 .and_then(|digest| digest.parse().ok())
                 .and_then(|digest| self.cached(&digest));
             if let Some(archive) = archive {
-                self.receive(artifact, archive);
+                self.receive(artifact, &archive);
             }
         }
         self.listed = Some(ids);
@@ -242,11 +242,8 @@ impl Keeper {
                 self.host
                     .adopt(&slot, &digest.to_string(), package.object())
             });
-            match adopted {
-                Some(Err(error)) => {
-                    tracing::warn!(slot, %error, "its parameters and counters cannot be read");
-                }
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = adopted {
+                tracing::warn!(slot, %error, "its parameters and counters cannot be read");
             }
             self.follow(&slot);
             tracing::info!(artifact_id = %record.loaded.id, slot, "taken over from an earlier process");
@@ -254,38 +251,39 @@ impl Keeper {
         self.check_trust();
     }
 
-    /// Undoes what was signed by a key that is no longer trusted.
+    /// Unloads what was signed by a key that is no longer trusted, and forgets what was about to be loaded on its word.
     pub(super) fn check_trust(&mut self) {
         if self.settings.policy == Policy::InsecureAccept {
             return;
         }
-        let strict = self.settings.policy == Policy::Strict;
+        let (ring, policy) = (&self.ring, self.settings.policy);
+        let is_trusted = |package: &Package| match package.trust() {
+            Trust::Manifest(by) => ring.trusts(by),
+            Trust::Archive(by) => policy == Policy::Archive && ring.trusts(by),
+            _ => false,
+        };
+        self.known.retain(|_, known| is_trusted(&known.package));
+        self.shelf.retain(|package| is_trusted(package));
         let distrusted: Vec<(ArtifactId, String)> = self
             .books
             .running()
             .filter_map(|(_, record)| {
-                let id = record.loaded.id.clone();
-                match &record.signed_by {
-                    None => Some((id, "nobody signed it".to_owned())),
-                    Some(_) if strict && record.trust != "manifest" => {
-                        Some((id, "it has no signed manifest".to_owned()))
-                    }
-                    Some(by) if !self.ring.trusts(by) => {
-                        Some((id, format!("the key {by} is not trusted any more")))
-                    }
-                    Some(_) => None,
-                }
+                let why = distrust(record, policy, &self.ring)?;
+                Some((record.loaded.id.clone(), why))
             })
             .collect();
         for (id, why) in distrusted {
-            tracing::warn!(artifact_id = %id, why, "undone");
-            self.known.remove(&id);
-            self.memory.signal(Signal {
-                id,
-                caller: Caller::Operator,
-                request_id: None,
-                remark: Some(why),
-            });
+            self.stop_distrusted(&id, &why);
+        }
+    }
+
+    fn stop_distrusted(&mut self, id: &ArtifactId, why: &str) {
+        tracing::error!(artifact_id = %id, why, "a program is not trusted any more");
+        self.teller(id.as_str()).error(why, "untrusted", None);
+        *self.counts.refusals.entry("untrusted").or_default() += 1;
+        // What does not go now is met again when the keys are looked at the next time.
+        if let Err(why) = self.stop(id, "untrusted") {
+            tracing::error!(artifact_id = %id, error = why.failure.message, "not unloaded");
         }
     }
 
@@ -305,7 +303,7 @@ impl Keeper {
             .map_err(|refusal| (refusal.to_string(), refusal.code(), refusal.is_transient()))?;
         if self.marks.raise(&verified) {
             // Before anything is loaded: else a crash would let the older issue in again.
-            self.save(MARKS, self.marks.to_json())
+            self.save(MARKS, &self.marks.to_json())
                 .map_err(|error| (error, "state", true))?;
         }
         verified
@@ -344,15 +342,15 @@ impl Keeper {
             .first()
             .map(|keys| (keys.versions.clone(), keys.unversioned.clone()));
         let changed = before != Some((keys.versions.clone(), keys.unversioned.clone()));
-        if let Err(error) = self.save(KEYS, keys.to_json()) {
+        if let Err(error) = self.save(KEYS, &keys.to_json()) {
             tracing::warn!(error, "the keys are not kept");
         }
         self.ring.replace(keys);
         if changed {
             self.keys += 1;
-            self.check_trust();
-            self.round(false, &[]);
         }
+        self.check_trust();
+        self.round(false, &[]);
         self.publish();
     }
 
@@ -424,15 +422,15 @@ impl Keeper {
 
     pub(super) fn save_memory(&mut self) -> Result<(), String> {
         let json = serde_json::to_string(&self.memory).map_err(|error| error.to_string());
-        json.and_then(|json| self.save(MEMORY, json))
+        json.and_then(|json| self.save(MEMORY, &json))
     }
 
     pub(super) fn save_books(&mut self) -> bool {
-        self.save(BOOKS, self.books.to_json()).is_ok()
+        self.save(BOOKS, &self.books.to_json()).is_ok()
     }
 
     /// Writes a file of the state; that it cannot be written shows on every page until it can.
-    fn save(&mut self, name: &'static str, text: String) -> Result<(), String> {
+    fn save(&mut self, name: &'static str, text: &str) -> Result<(), String> {
         let written = self.state.write(name, text.as_bytes());
         match &written {
             Ok(()) => drop(self.problems.remove(name)),
@@ -472,7 +470,7 @@ impl Keeper {
             .quarantined(&now)
             .map(|(digest, quarantine)| Barred {
                 digest: digest.to_string(),
-                reason: format!("{:?}", quarantine.reason),
+                reason: bar(quarantine.reason),
                 seconds_left: quarantine.until.saturating_sub(now.boottime_seconds),
                 count: quarantine.count,
             });
@@ -485,7 +483,7 @@ impl Keeper {
             held: self
                 .held
                 .iter()
-                .map(|held| (held.id.to_string(), format!("{:?}", held.why)))
+                .map(|held| (held.id.to_string(), hold(held.why).to_owned()))
                 .collect(),
             quarantined: barred.collect(),
             history: self.memory.history().iter().cloned().collect(),
@@ -532,6 +530,30 @@ fn link(link: &bpf_host::LinkStatus) -> Value {
     })
 }
 
+/// Why something is left alone, in a word.
+fn hold(why: Hold) -> &'static str {
+    match why {
+        Hold::Expired => "expired",
+        Hold::RolledBack => "rolled_back",
+        Hold::Quarantined { .. } => "quarantined",
+        Hold::BackingOff { .. } => "backing_off",
+        Hold::Full => "full",
+        Hold::AllProtected => "all_protected",
+        Hold::Superseded => "superseded",
+        Hold::OlderSerial => "older_serial",
+        Hold::ListingShrunk { .. } => "listing_shrunk",
+        _ => "held",
+    }
+}
+
+fn bar(why: Bar) -> String {
+    match why {
+        Bar::RolledBack(reason) => reason.as_str().to_owned(),
+        Bar::LoadFailures => "load_failures".to_owned(),
+        _ => "barred".to_owned(),
+    }
+}
+
 fn kinds(host: &Host) -> Vec<(&'static str, &'static str, Option<String>)> {
     let of = |support: bpf_host::Support| {
         let reason = support.verdict.reason().map(ToOwned::to_owned);
@@ -565,6 +587,18 @@ fn ring(settings: &Programs, state: &Store) -> KeyRing {
         Err(error) => tracing::warn!(error, "the kept keys cannot be used"),
     }
     ring
+}
+
+/// Why a running program should not run any more.
+fn distrust(record: &Record, policy: Policy, ring: &KeyRing) -> Option<String> {
+    match &record.signed_by {
+        None => Some("nobody signed it".to_owned()),
+        Some(_) if policy == Policy::Strict && record.trust != "manifest" => {
+            Some("it has no signed manifest".to_owned())
+        }
+        Some(by) if !ring.trusts(by) => Some(format!("the key {by} is not trusted any more")),
+        Some(_) => None,
+    }
 }
 
 /// Reads a file of the state. One that is there and cannot be understood stops the start: to go on without it would be to forget what

@@ -6,7 +6,7 @@ use bpf_artifact::Package;
 use bpf_host::{Error, OnExit};
 use bpf_lifecycle::{
     Action, ArtifactId, Assigned, Deadline, Event, Failure, Listing, Measured, Now, Outcome,
-    Running, Situation, State, Status, Step, Undo, plan, plan_exit,
+    Running, Situation, State, Status, Step, Threshold, Undo, plan, plan_exit,
 };
 use serde_json::Value;
 
@@ -95,7 +95,7 @@ impl Keeper {
             artifact_id = %event.artifact_id,
             status = event.status.as_str(),
             reason = event.reason.as_str(),
-            threshold = event.threshold.map(|threshold| threshold.as_str()),
+            threshold = event.threshold.map(Threshold::as_str),
             value = event.value,
             remark = event.remark,
             error = event.error,
@@ -303,7 +303,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn stop(&mut self, id: &ArtifactId, why: &'static str) -> Result<(), NotLoaded> {
+    pub(super) fn stop(&mut self, id: &ArtifactId, why: &'static str) -> Result<(), NotLoaded> {
         let slot = self.slot(id)?;
         let numbers = self.numbers(&slot);
         let there = self.host.status().iter().any(|status| status.slot == slot);

@@ -66,7 +66,7 @@ fn a_signed_program_drops_packets_changes_live_and_does_not_come_back_when_its_t
     registry.polled(3);
     assert_eq!(program(&agent, "a7"), None);
     let held = page(&agent, "/status")["held"].clone();
-    assert_eq!(held[0]["why"], "Expired", "{held}");
+    assert_eq!(held[0]["why"], "expired", "{held}");
 
     // A new issue is a new promise.
     registry.put(

@@ -21,8 +21,10 @@ pub(crate) use guest::{Guest, Manager, Report};
 pub(crate) use programs::{Programs, Vault};
 #[cfg(feature = "luna")]
 pub(crate) use push::{Backfill, Backlog, Push};
+#[cfg(any(feature = "luna", feature = "sigma"))]
+pub(crate) use server::KeySource;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
-pub(crate) use server::{KeySource, Server};
+pub(crate) use server::Server;
 #[cfg(feature = "sigma")]
 pub(crate) use sigma::{Api, Attribution, FirstContact, Lookup, Public, Scan, Sigma};
 
