@@ -80,8 +80,8 @@ impl Agent {
         #[cfg(feature = "aegis")]
         let desk = config.programs.as_ref().map(|settings| {
             let places = (place.proc(), place.sys());
-            let address = config.http.as_ref().map(|http| http.address);
-            Arc::new(Desk::new(settings, places, address, Arc::clone(&shared)))
+            let outbox = Arc::new(programs::Outbox::new(settings.nats.is_some()));
+            Arc::new(Desk::new(settings, places, Arc::clone(&shared), outbox))
         });
         let mut agent = Self {
             #[cfg(any(feature = "guest", feature = "luna", feature = "sigma"))]

@@ -55,6 +55,8 @@ fn open(address: IpAddr, port: u16) -> io::Result<(TcpListener, Listening)> {
         listener,
         Listening {
             port: bound.port(),
+            #[cfg(feature = "aegis")]
+            address: bound.ip(),
             ipv6: address.is_ipv6() && !address.is_loopback(),
         },
     ))

@@ -1,6 +1,5 @@
 //! Where all that is done about programs comes together: one thing at a time, on a thread that may block.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,9 +35,8 @@ pub(crate) struct Desk {
     outbox: Arc<Outbox>,
     /// Whether the registry answered when it was last asked.
     registry_answers: AtomicBool,
-    /// Whether the agent's own port answered then, and where it is: an address that names all is reached over the loopback.
+    /// Whether the agent's own port answered then.
     own_port_answers: AtomicBool,
-    address: Option<IpAddr>,
     peers: Vec<Peer>,
     /// The way to the registry, until it fails.
     registry: Mutex<Option<Registry>>,
@@ -48,10 +46,9 @@ impl Desk {
     pub(crate) fn new(
         settings: &Programs,
         (proc, sys): (&Path, &Path),
-        address: Option<IpAddr>,
         shared: Arc<Shared>,
+        outbox: Arc<Outbox>,
     ) -> Self {
-        let outbox = Arc::new(Outbox::new(settings.nats.is_some()));
         Self {
             settings: Arc::new(settings.clone()),
             proc: proc.to_owned(),
@@ -63,7 +60,6 @@ impl Desk {
             outbox,
             registry_answers: AtomicBool::new(false),
             own_port_answers: AtomicBool::new(false),
-            address,
             peers: Vec::new(),
             registry: Mutex::default(),
         }
@@ -140,7 +136,7 @@ impl Desk {
     /// Undoes what has cut off the agent, the newest first, until it is back.
     async fn guard(&self, mut risky: Vec<ArtifactId>) -> Result<(), Failure> {
         let own = self.own_port_answers.load(Ordering::Relaxed);
-        let own = self.own_address().filter(|_| own);
+        let own = self.shared.own_address().filter(|_| own);
         loop {
             let registry = self.registry_answers();
             let seen = guard::in_reach(&self.settings, registry, own, &self.peers).await;
@@ -167,18 +163,6 @@ impl Desk {
         }
     }
 
-    /// Where the agent's own pages are, once they are.
-    fn own_address(&self) -> Option<SocketAddr> {
-        let port = self.shared.http_port()?;
-        let address = self.address?;
-        let address = if address.is_unspecified() {
-            IpAddr::from(Ipv4Addr::LOCALHOST)
-        } else {
-            address
-        };
-        Some(SocketAddr::new(address, port))
-    }
-
     /// Opens the kernel's side, if that is to be done yet.
     pub(crate) async fn open(&self) -> Outcome {
         self.change(|_| ()).await
@@ -188,7 +172,7 @@ impl Desk {
     pub(crate) async fn poll(&self, etag: &mut Option<String>) -> Outcome {
         // What can be done without the registry comes first.
         self.open().await?;
-        let own = match self.own_address() {
+        let own = match self.shared.own_address() {
             Some(own) => guard::answers(own).await,
             None => false,
         };

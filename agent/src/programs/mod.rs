@@ -20,5 +20,6 @@ pub(crate) use desk::Desk;
 use desk::token;
 pub(crate) use events::{data, rollback, time};
 pub(crate) use figures::Numbers;
+pub(crate) use outbox::Outbox;
 pub(crate) use signals::{Asked, Signals, signals};
 pub(crate) use view::{Failed, Running, View};

@@ -3,6 +3,8 @@
 #[cfg(feature = "sigma")]
 mod sigma;
 
+#[cfg(feature = "aegis")]
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Listening {
     pub(crate) port: u16,
+    #[cfg(feature = "aegis")]
+    pub(crate) address: IpAddr,
     /// Whether it can be reached over IPv6 from outside.
     pub(crate) ipv6: bool,
 }
@@ -52,10 +56,15 @@ impl Shared {
         *lock(&self.listening)
     }
 
-    /// The port that is listened on, once it is.
+    /// Where the agent's own pages are, once they are: an address that stands for all is reached over the loopback.
     #[cfg(feature = "aegis")]
-    pub(crate) fn http_port(&self) -> Option<u16> {
-        lock(&self.listening).map(|listening| listening.port)
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        let listening = (*lock(&self.listening))?;
+        let address = match listening.address {
+            address if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            address => address,
+        };
+        Some(SocketAddr::new(address, listening.port))
     }
 
     pub(crate) fn set_listening(&self, listening: Listening) {
