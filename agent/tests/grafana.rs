@@ -29,7 +29,7 @@ use parts::{Agent, Api, PATIENCE, ask, folder, free_port, wait_for};
 use serde_json::Value;
 use sigma_lab::Role;
 
-const DASHBOARDS: [&str; 2] = ["host", "port-scan"];
+const DASHBOARDS: [&str; 3] = ["host", "port-scan", "programs"];
 
 /// What the dashboards of existing users ask for, of both generations; `F` stands for the selection of hosts.
 const ASKED_TODAY: &[&str] = &[
@@ -87,6 +87,26 @@ const EXCUSES: &[Excuse] = &[
         about: "sigma_host_filesystem_",
         proof: "absent(sigma_host_filesystem_size_bytes)",
         reason: "a container that sees no file system of its own",
+    },
+    Excuse {
+        about: "sigma_program_",
+        proof: "max(sigma_programs_running) == 0",
+        reason: "agents to which no program is assigned",
+    },
+    Excuse {
+        about: "sigma_programs_assigned",
+        proof: "max(sigma_programs_registry_up) == 0",
+        reason: "agents whose registry has never answered",
+    },
+    Excuse {
+        about: "sigma_programs_refusals_total",
+        proof: "absent(sigma_programs_refusals_total)",
+        reason: "agents that had nothing to refuse",
+    },
+    Excuse {
+        about: "sigma_programs_unloads_total",
+        proof: "absent(sigma_programs_unloads_total)",
+        reason: "agents that had nothing to unload",
     },
     Excuse {
         about: "inodes",
@@ -295,6 +315,7 @@ fn dashboards_keep_the_rules() {
     for (name, uid, title) in [
         ("port-scan", "sigma-port-scan", "Sigma Port Scan"),
         ("host", "sigma-host", "Sigma Host"),
+        ("programs", "sigma-programs", "Sigma Programs"),
     ] {
         let board = dashboard(name);
         assert_eq!(
@@ -719,6 +740,8 @@ fn all_answer(prometheus: &Prometheus, expressions: &[String]) {
 }
 
 fn host(api: &Api, name: &str) -> Agent {
+    let state = folder(name);
+    let place = |name: &str| state.join(name).to_str().unwrap().to_owned();
     Agent::start(
         &api.url(),
         &[
@@ -733,6 +756,17 @@ fn host(api: &Api, name: &str) -> Agent {
             "1",
             "--port-scan-range",
             "1024-65535",
+            "--programs",
+            "--registry-url",
+            "http://127.0.0.1:1",
+            "--nats-url",
+            "off",
+            "--pins-dir",
+            "off",
+            "--programs-state-dir",
+            &place("programs"),
+            "--cache-dir",
+            &place("cache"),
         ],
     )
 }

@@ -26,17 +26,13 @@ pub(crate) struct Record {
 
 impl Record {
     pub(super) fn new(package: &Package, loaded: &Assigned, deadline: Deadline, now: &Now) -> Self {
-        let (trust, signed_by) = match package.trust() {
-            Trust::Manifest(by) => ("manifest", Some(by.clone())),
-            Trust::Archive(by) => ("archive", Some(by.clone())),
-            _ => ("unverified", None),
-        };
+        let (trust, signed_by) = trust(package);
         Self {
             loaded: loaded.clone(),
             loaded_at: now.boottime_seconds,
             loaded_wall: now.wall_seconds,
             deadline,
-            signed_by,
+            signed_by: signed_by.cloned(),
             trust: trust.to_owned(),
             parameters: super::kernel::parameters(package),
             attach: attach(package),
@@ -68,6 +64,15 @@ impl Record {
             parameters: part("parameters")?,
             attach: part("attach")?,
         })
+    }
+}
+
+/// What the trust rests on, and whose word it is.
+pub(super) fn trust(package: &Package) -> (&'static str, Option<&SignedBy>) {
+    match package.trust() {
+        Trust::Manifest(by) => ("manifest", Some(by)),
+        Trust::Archive(by) => ("archive", Some(by)),
+        _ => ("unverified", None),
     }
 }
 

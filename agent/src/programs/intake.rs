@@ -72,13 +72,16 @@ impl Keeper {
         match self.judge(candidate) {
             Ok(package) => {
                 let assigned = self.assigned_of(&id, &package);
+                let trust = super::books::trust(&package);
+                let trust = (trust.0, trust.1.map(|by| by.to_string()));
                 tracing::info!(
                     artifact_id = %id,
                     name = assigned.name,
                     version = assigned.version,
                     serial = assigned.serial,
                     digest = %assigned.digest,
-                    trust = ?package.trust(),
+                    trust = trust.0,
+                    signed_by = trust.1,
                     "artifact verified"
                 );
                 self.keep_archive(archive);
