@@ -25,12 +25,8 @@ impl Keeper {
             if !self.is_news(artifact) {
                 continue;
             }
-            let id = artifact.id.as_str().parse::<ArtifactId>();
-            let known = id.ok().and_then(|id| self.known.get(&id));
-            let digest = artifact
-                .checksum
-                .or_else(|| signed_digest(artifact))
-                .or_else(|| known.map(|known| known.package.archive_digest()));
+            // Without a digest the registry may have other bytes under the old id.
+            let digest = artifact.checksum.or_else(|| signed_digest(artifact));
             match digest.and_then(|digest| self.cached(&digest)) {
                 Some(archive) => self.receive(artifact, &archive),
                 None => wanted.push(artifact.clone()),
@@ -73,7 +69,7 @@ impl Keeper {
             Ok(package) => {
                 let assigned = self.assigned_of(&id, &package);
                 let trust = super::books::trust(&package);
-                let trust = (trust.0, trust.1.map(|by| by.to_string()));
+                let trust = (trust.0, trust.1.map(ToString::to_string));
                 tracing::info!(
                     artifact_id = %id,
                     name = assigned.name,

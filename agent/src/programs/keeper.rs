@@ -88,6 +88,8 @@ pub(crate) struct Keeper {
     pub(super) refused: BTreeMap<ArtifactId, Refused>,
     /// What the last answer of the registry listed; `None` before the first.
     pub(super) listed: Option<Vec<ArtifactId>>,
+    /// The listing that is in the cache.
+    kept: Option<Digest>,
     pub(super) shelf: VecDeque<Arc<Package>>,
     pub(super) failed: BTreeMap<ArtifactId, Failed>,
     pub(super) held: Vec<Held>,
@@ -142,6 +144,7 @@ impl Keeper {
             known: BTreeMap::new(),
             refused: BTreeMap::new(),
             listed: None,
+            kept: None,
             shelf: VecDeque::new(),
             failed: BTreeMap::new(),
             held: Vec::new(),
@@ -394,7 +397,7 @@ impl Keeper {
     }
 
     /// Keeps the listing for the next start, and drops the archives that nobody needs.
-    pub(super) fn keep_listing(&self) {
+    pub(super) fn keep_listing(&mut self) {
         let Some(cache) = &self.cache else { return };
         let Some(listed) = &self.listed else { return };
         let known = listed.iter().filter_map(|id| self.known.get(id));
@@ -408,16 +411,22 @@ impl Keeper {
         }
         let in_kernel = self.books.running();
         needed.extend(in_kernel.map(|(_, record)| format!("{}{ARCHIVE}", record.loaded.digest)));
+        let text = Value::from(entries).to_string();
+        let digest = Digest::of(text.as_bytes());
+        if self.kept == Some(digest) {
+            return;
+        }
         let kept = cache
-            .write(LISTING, Value::from(entries).to_string().as_bytes())
+            .write(LISTING, text.as_bytes())
             .and_then(|()| cache.names());
         match kept {
             Ok(names) => names
                 .iter()
                 .filter(|name| name.ends_with(ARCHIVE) && !needed.contains(name))
                 .for_each(|name| drop(cache.remove(name))),
-            Err(error) => tracing::warn!(error, "the listing is not cached"),
+            Err(error) => return tracing::warn!(error, "the listing is not cached"),
         }
+        self.kept = Some(digest);
     }
 
     pub(super) fn save_memory(&mut self) -> Result<(), String> {

@@ -234,6 +234,7 @@ impl Keeper {
             match self.host.set_parameters(&slot, &parameters) {
                 Ok(()) => {
                     tracing::info!(artifact_id = %to.id, "parameters changed while it runs");
+                    self.watch_out(&slot, &to.id);
                     let terms = Record {
                         parameters,
                         ..terms
@@ -290,14 +291,7 @@ impl Keeper {
         self.follow(slot);
         self.failed.remove(&new.id);
         self.counts.loads += 1;
-        let links = self.host.status();
-        let links = links.iter().filter(|status| status.slot == slot);
-        if links
-            .flat_map(|status| &status.links)
-            .any(|link| kernel::can_cut_off(link.kind))
-        {
-            self.risky.push(new.id.clone());
-        }
+        self.watch_out(slot, &new.id);
         tracing::info!(artifact_id = %new.id, name = new.name, version = new.version, digest = %new.digest, ttl_seconds = new.ttl_seconds, "program loaded");
         self.teller(new.id.as_str()).loaded(&new.name, &new.version);
         Ok(())
@@ -318,6 +312,18 @@ impl Keeper {
         tracing::info!(artifact_id = %id, why, "program unloaded");
         self.teller(id.as_str()).unloaded(&numbers, why);
         Ok(())
+    }
+
+    /// Has the guard look, if what is in this slot can cut off the agent.
+    fn watch_out(&mut self, slot: &str, id: &ArtifactId) {
+        let status = self.host.status();
+        let here = status.iter().filter(|status| status.slot == slot);
+        if here
+            .flat_map(|status| &status.links)
+            .any(|link| kernel::can_cut_off(link.kind))
+        {
+            self.risky.push(id.clone());
+        }
     }
 
     /// At the end of the agent: what does not persist is unloaded.

@@ -184,6 +184,21 @@ fn pages_have_the_bodies_of_the_contract() {
             "{part:?} is missing in:\n{prometheus}"
         );
     }
+    let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/METRICS.md");
+    let document = std::fs::read_to_string(document).unwrap();
+    let told: Vec<(&str, &str)> = prometheus
+        .lines()
+        .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
+        .filter(|(name, _)| name.starts_with("sigma_program"))
+        .collect();
+    assert!(told.len() > 15, "{told:?}");
+    for (name, help) in told {
+        let row = document
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{name}` |")))
+            .unwrap_or_else(|| panic!("docs/METRICS.md lacks {name}"));
+        assert!(row.contains(help), "{name}: {help}");
+    }
     assert_eq!(
         crate::parts::ask(
             agent.port,
