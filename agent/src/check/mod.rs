@@ -3,6 +3,8 @@
 #[cfg(feature = "guest")]
 mod guest;
 mod host;
+#[cfg(feature = "aegis")]
+mod programs;
 #[cfg(feature = "luna")]
 mod push;
 #[cfg(feature = "sigma")]
@@ -130,12 +132,20 @@ fn look(config: &Config) -> Result<Vec<Finding>, String> {
         if let Some(push) = &config.push {
             findings.extend(push::look(push, &config.backlog).await);
         }
+        #[cfg(feature = "aegis")]
+        if let Some(programs) = &config.programs {
+            findings.extend(programs::look(programs).await);
+        }
         #[cfg(feature = "guest")]
         if let Some(report) = &config.guest.report {
             findings.push(guest::look(report).await);
         }
         Ok(())
     })?;
+    #[cfg(feature = "aegis")]
+    if let Some(programs) = &config.programs {
+        findings.extend(programs::look_here(programs, &place));
+    }
     #[cfg(feature = "sigma")]
     if let Some(scan) = &config.scan {
         findings.extend(sigma::look_at_ports(scan, &place));

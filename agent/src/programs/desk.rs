@@ -366,7 +366,8 @@ impl Desk {
     }
 }
 
-fn open_vault(vault: &cli::Vault, plain: bool) -> Result<Vault, String> {
+/// A client of Vault; reads the files of token and certificates anew.
+pub(crate) fn open_vault(vault: &cli::Vault, plain: bool) -> Result<Vault, String> {
     let http = servers::builder(&vault.url, &vault.server)?
         .build_http()
         .map_err(|error| error.to_string())?;

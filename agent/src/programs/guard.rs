@@ -77,7 +77,7 @@ async fn ask_registry(programs: &Programs) -> Result<(), String> {
 }
 
 /// A client of the registry; reads the files of token and certificates anew.
-pub(super) fn registry(programs: &Programs) -> Result<Registry, String> {
+pub(crate) fn registry(programs: &Programs) -> Result<Registry, String> {
     let http = servers::builder(&programs.registry.url, &programs.registry.server)?
         .timeout(Duration::from_secs(65))
         .build_http()

@@ -100,7 +100,7 @@ pub(crate) struct Keeper {
     pub(super) counts: Counts,
     /// What is wrong with the disk, by file.
     problems: BTreeMap<&'static str, String>,
-    kinds: Vec<(&'static str, &'static str, Option<String>)>,
+    kinds: Vec<kernel::Kind>,
     recovered: Vec<String>,
     pub(super) statistics_asked: bool,
     /// When figures were last reported, and when the last heartbeat was, by the boot clock.
@@ -153,7 +153,7 @@ impl Keeper {
             outbox,
             counts: Counts::default(),
             problems: BTreeMap::new(),
-            kinds: kinds(&host),
+            kinds: kernel::kinds(&host),
             recovered: Vec::new(),
             statistics_asked: false,
             reported_at: 0,
@@ -561,14 +561,6 @@ fn bar(why: Bar) -> String {
         Bar::LoadFailures => "load_failures".to_owned(),
         _ => "barred".to_owned(),
     }
-}
-
-fn kinds(host: &Host) -> Vec<(&'static str, &'static str, Option<String>)> {
-    let of = |support: bpf_host::Support| {
-        let reason = support.verdict.reason().map(ToOwned::to_owned);
-        (support.kind.name(), support.verdict.name(), reason)
-    };
-    host.probe().into_iter().map(of).collect()
 }
 
 /// The keys that are given, and those that were fetched before.

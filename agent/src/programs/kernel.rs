@@ -1,7 +1,7 @@
 //! The way into the kernel: only what was verified and unpacked gets through here.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bpf_artifact::{Attach, Direction, OnAgentExit, Package, Target, XdpMode};
@@ -17,13 +17,7 @@ pub(super) fn open(programs: &Programs, proc: &Path, sys: &Path) -> Result<Host,
         protected_interfaces: programs.protected_interfaces.iter().cloned().collect(),
         ..LocalPolicy::default()
     };
-    let places = Places {
-        proc_root: proc.to_owned(),
-        sys_root: sys.to_owned(),
-        tracefs: None,
-        cgroup_root: cgroup_root(sys),
-        pins: programs.pins.clone(),
-    };
+    let places = places(proc, sys, programs.pins.clone());
     let why = match Host::open(places.clone(), policy.clone()) {
         Ok(host) => return Ok(host),
         // Another agent at work must not be run over.
@@ -38,8 +32,37 @@ pub(super) fn open(programs: &Programs, proc: &Path, sys: &Path) -> Result<Host,
     Host::open(places, policy).map_err(|error| error.to_string())
 }
 
+/// A kind of programs, the verdict on it, and the reason where it does not work.
+pub(crate) type Kind = (&'static str, &'static str, Option<String>);
+
+/// What the running kernel takes, found out by trying.
+pub(super) fn kinds(host: &Host) -> Vec<Kind> {
+    let of = |support: bpf_host::Support| {
+        let reason = support.verdict.reason().map(ToOwned::to_owned);
+        (support.kind.name(), support.verdict.name(), reason)
+    };
+    host.probe().into_iter().map(of).collect()
+}
+
+/// The same without anything that runs: pins are not looked at.
+pub(crate) fn kinds_here(proc: &Path, sys: &Path) -> Result<Vec<Kind>, String> {
+    let places = places(proc, sys, None);
+    let host = Host::open(places, LocalPolicy::default()).map_err(|error| error.to_string())?;
+    Ok(kinds(&host))
+}
+
+fn places(proc: &Path, sys: &Path, pins: Option<PathBuf>) -> Places {
+    Places {
+        proc_root: proc.to_owned(),
+        sys_root: sys.to_owned(),
+        tracefs: None,
+        cgroup_root: cgroup_root(sys),
+        pins,
+    }
+}
+
 /// Where cgroup2 is: on hosts with both versions, beside the older one.
-fn cgroup_root(sys: &Path) -> std::path::PathBuf {
+fn cgroup_root(sys: &Path) -> PathBuf {
     let usual = sys.join("fs/cgroup");
     let hybrid = usual.join("unified");
     if !usual.join("cgroup.controllers").exists() && hybrid.join("cgroup.controllers").exists() {

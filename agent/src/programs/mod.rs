@@ -17,9 +17,13 @@ mod store;
 mod view;
 
 pub(crate) use desk::Desk;
+pub(crate) use desk::open_vault as vault;
 use desk::token;
 pub(crate) use events::{data, rollback, time};
 pub(crate) use figures::Numbers;
+pub(crate) use guard::registry;
+pub(crate) use kernel::kinds_here;
 pub(crate) use outbox::Outbox;
 pub(crate) use signals::{Asked, Signals, signals};
+pub(crate) use store::try_folder;
 pub(crate) use view::{Failed, Running, View};

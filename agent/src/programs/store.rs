@@ -104,6 +104,11 @@ impl Store {
     }
 }
 
+/// Whether a folder can be used; nothing is written.
+pub(crate) fn try_folder(path: &Path) -> Result<(), String> {
+    Store::open(path).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};

@@ -208,3 +208,51 @@ fn pages_have_the_bodies_of_the_contract() {
         405
     );
 }
+
+#[test]
+fn check_tells_what_works_and_what_does_not() {
+    let Some(ground) = Ground::new() else { return };
+    let (registry, signer) = (Registry::start(), Signer::new());
+    let archive = archive("guard");
+    registry.put(
+        "a7",
+        &archive,
+        Some(&signer.sign(&drops(&archive, 1, &[9]))),
+    );
+    let config = ground.folder.join("agent.yaml");
+    std::fs::write(&config, "").unwrap();
+    let place = |name: &str| ground.folder.join(name).to_str().unwrap().to_owned();
+    let run = |url: &str, more: &[&str]| {
+        let mut args = vec!["check", "--config", config.to_str().unwrap(), "--json"];
+        let (state, cache) = (place("state"), place("cache"));
+        args.extend([
+            "--registry-url",
+            url,
+            "--host-id",
+            "db-02",
+            "--metrics-port",
+            "0",
+        ]);
+        args.extend(["--programs-state-dir", &state, "--cache-dir", &cache]);
+        args.extend(more);
+        let output = crate::parts::binary(&args)
+            .env("AGENT_ROLE", "aegis")
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let well = run(&registry.url(), &["--public-key", &signer.public()]);
+    for part in [
+        "assigns 1 artifacts to db-02",
+        "1 keys are given",
+        "will be made",
+        "takes ",
+    ] {
+        assert!(well.contains(part), "{part:?} is missing in:\n{well}");
+    }
+    assert!(!well.contains("\"broken\""), "{well}");
+    let bad = run("http://127.0.0.1:1", &[]);
+    for part in ["Connection refused", "no key is trusted", "broken"] {
+        assert!(bad.contains(part), "{part:?} is missing in:\n{bad}");
+    }
+}
