@@ -71,6 +71,17 @@ impl Ground {
         let bpffs = folder.join("bpf");
         fs::create_dir(&bpffs).unwrap();
         rustix::mount::mount("bpf", &bpffs, "bpf", MountFlags::empty(), None).unwrap();
+        // Where it is mounted already, this one hides it from this thread alone.
+        let tracing = rustix::mount::mount(
+            "tracefs",
+            "/sys/kernel/tracing",
+            "tracefs",
+            MountFlags::empty(),
+            None,
+        );
+        if let Err(why) = tracing {
+            eprintln!("skipped: no tracepoints: {why}");
+        }
         leave(UnshareFlags::NEWNET);
         let peer = Peer::new();
         Some(Self { folder, peer })

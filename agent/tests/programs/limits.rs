@@ -12,6 +12,21 @@ use crate::stand_ins::{
     Registry, Signer, agent, archive, becomes, goes, manifest, on_here, page, program,
 };
 
+/// The time that the kernel counted in the program that this process holds, from the descriptors of the process.
+fn kernel_seconds(pid: u32) -> f64 {
+    let folder = std::fs::read_dir(format!("/proc/{pid}/fdinfo")).unwrap();
+    let of = |text: String| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("run_time_ns:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    let counted =
+        folder.filter_map(|entry| of(std::fs::read_to_string(entry.unwrap().path()).ok()?));
+    let nanoseconds = counted.max().expect("a program");
+    std::time::Duration::from_nanos(nanoseconds).as_secs_f64()
+}
+
 #[test]
 fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     let Some(ground) = Ground::new() else { return };
@@ -28,7 +43,7 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
         "--rollback-check-interval",
         "1",
         "--rollback-delay",
-        "2",
+        "4",
     ];
     let agent = agent(&ground, &registry.url(), &more);
     becomes(&agent, "hot", "running");
@@ -44,6 +59,19 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
             let _ = socket.send_to(&[0; 8], (HERE, 9));
         }
     });
+    // What the agent says lies between what the kernel says before and after.
+    let told = || {
+        let program = program(&agent, "hot")?;
+        program["kernel_programs"][0]["run_time_seconds"].as_f64()
+    };
+    let first = wait_for("figures", || told().filter(|seconds| *seconds > 0.0));
+    let before = kernel_seconds(agent.child.id());
+    let next = wait_for("the next figures", || {
+        told().filter(|seconds| *seconds >= before)
+    });
+    let after = kernel_seconds(agent.child.id());
+    println!("the kernel: {before} s, the agent: {next} s, the kernel: {after} s");
+    assert!(first <= before && next <= after);
     goes(&agent, "hot");
     enough.store(true, Ordering::Relaxed);
     assert!(!ground.has_xdp());
