@@ -95,6 +95,14 @@ fn run(command: Command, call: Call<'_>) -> ExitCode {
         },
         #[cfg(feature = "luna")]
         Command::Backlog(backlog) => finish(push::print_backlog(&backlog)),
+        #[cfg(feature = "aegis")]
+        Command::Programs(wanted) => match programs::tools::run(&wanted) {
+            Ok(told) => match say(&told.text) {
+                ExitCode::SUCCESS if !told.well => ExitCode::FAILURE,
+                code => code,
+            },
+            Err(why) => finish(Err(why)),
+        },
         #[cfg(feature = "lab")]
         Command::Lab(options) => finish(lab::run(&options)),
         Command::Run(config) => finish(app::run(*config, call)),

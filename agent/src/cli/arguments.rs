@@ -110,6 +110,11 @@ pub(super) fn command(role: Role) -> Command {
             .about("Print the samples that could not be sent, one JSON object a line, oldest first")
             .args(arguments(role, &about_backlog)),
     );
+    #[cfg(feature = "aegis")]
+    let root = {
+        let host: Vec<Arg> = arguments(role, &about_pins).collect();
+        root.subcommand(super::programs_command::command(&host))
+    };
     #[cfg(feature = "lab")]
     let root = root.subcommand(lab_command());
     root
@@ -168,6 +173,12 @@ pub(super) fn about_backlog(option: &Opt) -> bool {
             option.name,
             "push-state-dir" | "push-backlog-mib" | "push-backlog-age"
         )
+}
+
+/// Where programs and the kernel's files are.
+#[cfg(feature = "aegis")]
+pub(super) fn about_pins(option: &Opt) -> bool {
+    [section::HOST, section::GENERAL].contains(&option.section) || option.name == "pins-dir"
 }
 
 fn arguments(role: Role, wanted: &dyn Fn(&Opt) -> bool) -> impl Iterator<Item = Arg> {

@@ -5,6 +5,10 @@ mod config;
 mod file;
 mod layers;
 mod options;
+#[cfg(feature = "aegis")]
+pub(crate) mod programs_command;
+#[cfg(feature = "aegis")]
+mod programs_values;
 mod role;
 mod values;
 
@@ -41,6 +45,9 @@ pub(crate) enum Command {
     /// Show the samples that could not be sent.
     #[cfg(feature = "luna")]
     Backlog(Backlog),
+    /// Make, sign, check or look into eBPF programs.
+    #[cfg(feature = "aegis")]
+    Programs(programs_command::Programs),
     /// Run a small Sigma API with an agent beside it.
     #[cfg(feature = "lab")]
     Lab(Lab),
@@ -209,6 +216,16 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
             let loaded = load_with(role, sub, call.env, &wanted, &off);
             let config = loaded.config.map_err(Refusal::Mistakes)?;
             Ok(Command::Backlog(config.backlog))
+        }
+        #[cfg(feature = "aegis")]
+        Some(("programs", sub)) => {
+            let on = |option: &Opt| (option.name == "programs").then(|| OsString::from("true"));
+            let wanted = |option: &Opt| option.name == "programs" || arguments::about_pins(option);
+            let load = |of: &ArgMatches| {
+                let loaded = load_with(role, of, call.env, &wanted, &on);
+                loaded.config.map_err(Refusal::Mistakes)
+            };
+            programs_command::wanted(sub, &load).map(Command::Programs)
         }
         #[cfg(feature = "lab")]
         Some(("lab", sub)) => lab(sub).map(Command::Lab),

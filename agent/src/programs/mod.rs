@@ -14,6 +14,7 @@ mod present;
 mod round;
 mod signals;
 mod store;
+pub(crate) mod tools;
 mod view;
 
 pub(crate) use desk::Desk;

@@ -1,0 +1,40 @@
+//! `programs …`: for people and pipelines that make, sign and check programs, and for hosts that run them.
+
+mod doctor;
+mod host;
+mod input;
+mod inspect;
+mod keygen;
+mod output;
+mod pack;
+mod reap;
+mod sign;
+mod verify;
+
+use crate::cli::programs_command::Programs;
+
+/// What a tool has to say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) text: String,
+    /// Whether the answer is the one that was hoped for.
+    pub(crate) well: bool,
+}
+
+impl Told {
+    fn well(text: String) -> Self {
+        Self { text, well: true }
+    }
+}
+
+pub(crate) fn run(wanted: &Programs) -> Result<Told, String> {
+    match wanted {
+        Programs::Keygen(keygen) => keygen::run(keygen),
+        Programs::Pack(pack) => pack::run(pack),
+        Programs::Sign(sign) => sign::run(sign),
+        Programs::Verify(verify) => verify::run(verify),
+        Programs::Inspect(inspect) => inspect::run(inspect),
+        Programs::Doctor { places, json } => doctor::run(places, *json),
+        Programs::Reap { places, all } => reap::run(places, *all),
+    }
+}
