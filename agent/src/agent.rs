@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use periodic::{Backoff, Change, Control, Failure, Outcome, Phase, Policy, Retry, Supervisor};
+#[cfg(feature = "aegis")]
+use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::cli::{Config, Http};
@@ -15,13 +17,19 @@ use crate::place::Place;
 #[cfg(feature = "sigma")]
 use crate::ports::{Holders, Ports};
 #[cfg(feature = "aegis")]
-use crate::programs::{self, Desk, Signals};
+use crate::programs::nats::{self, Line};
+#[cfg(feature = "aegis")]
+use crate::programs::{self, Asked, Desk};
 #[cfg(feature = "luna")]
 use crate::push::{Courier, Outbox};
 use crate::shared::Shared;
 
 /// How long loops that are at work may go on after the word to stop.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// How long the last words over NATS may take.
+#[cfg(feature = "aegis")]
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// How often a taken port is tried again: the only one to suffer is this host.
 const PORT_BACKOFF: Backoff = Backoff {
@@ -50,10 +58,12 @@ pub(crate) struct Agent {
     /// `None`: no programs are run.
     #[cfg(feature = "aegis")]
     desk: Option<Arc<Desk>>,
-    /// Where requests about programs come in.
+    /// Where events about programs go out and requests come in; `None`: nowhere.
     #[cfg(feature = "aegis")]
-    #[allow(dead_code, reason = "requests come over NATS")]
-    signals: Option<Signals>,
+    line: Option<Line>,
+    /// The requests that came in.
+    #[cfg(feature = "aegis")]
+    asked: Option<mpsc::Receiver<Asked>>,
 }
 
 impl Agent {
@@ -81,7 +91,14 @@ impl Agent {
         let desk = config.programs.as_ref().map(|settings| {
             let places = (place.proc(), place.sys());
             let outbox = Arc::new(programs::Outbox::new(settings.nats.is_some()));
-            Arc::new(Desk::new(settings, places, Arc::clone(&shared), outbox))
+            Desk::new(settings, places, Arc::clone(&shared), outbox)
+        });
+        #[cfg(feature = "aegis")]
+        let (line, asked) = desk.as_ref().and_then(open_line).unzip();
+        #[cfg(feature = "aegis")]
+        let desk = desk.map(|desk| match &line {
+            Some(line) => Arc::new(desk.on(line)),
+            None => Arc::new(desk),
         });
         let mut agent = Self {
             #[cfg(any(feature = "guest", feature = "luna", feature = "sigma"))]
@@ -100,7 +117,9 @@ impl Agent {
             #[cfg(feature = "aegis")]
             desk,
             #[cfg(feature = "aegis")]
-            signals: None,
+            line,
+            #[cfg(feature = "aegis")]
+            asked,
             shared,
             settings: watch::Sender::new(Arc::new(config)),
             notify,
@@ -307,9 +326,9 @@ impl Agent {
         };
         let phase = phase(&config, &self.id);
         let control = self.supervisor.control();
-        let (signals, asked) = programs::signals();
-        self.signals = Some(signals);
-        tokio::spawn(obey(Arc::clone(&desk), control.clone(), asked));
+        if let Some(asked) = self.asked.take() {
+            tokio::spawn(obey(Arc::clone(&desk), control.clone(), asked));
+        }
         let supervisor = &mut self.supervisor;
         let ender = Arc::clone(&desk);
         supervisor.spawn(loops::DEADLINE, deadline_policy(), async move || {
@@ -370,12 +389,29 @@ impl Agent {
         if let Some(desk) = &self.desk {
             desk.shut_down().await;
         }
+        #[cfg(feature = "aegis")]
+        if let Some(line) = self.line {
+            line.close(FAREWELL).await;
+        }
         #[cfg(feature = "luna")]
         if let Some(outbox) = self.outbox {
             // A disk that hangs holds up the end no longer than this.
             let _ = tokio::time::timeout(GRACE, outbox.save()).await;
         }
     }
+}
+
+/// Opens the line over which events of programs go out and requests come in.
+#[cfg(feature = "aegis")]
+fn open_line(desk: &Desk) -> Option<(Line, mpsc::Receiver<Asked>)> {
+    let settings = desk.settings();
+    let (signals, asked) = programs::signals();
+    let line = nats::Settings::new(
+        settings.nats.clone()?,
+        settings.host_id.to_string(),
+        settings.state.join("nats"),
+    );
+    Some((Line::open(line, Arc::clone(desk.outbox()), signals), asked))
 }
 
 /// Lets a reloaded configuration change the rhythm of the loops.

@@ -397,11 +397,15 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "nats-credentials-file",
             "nats-token-file",
             "nats-nkey-file",
+            "nats-user",
+            "nats-password-file",
             "nats-ca",
             "nats-client-cert",
             "nats-client-key",
             "nats-jetstream",
             "nats-flat-subjects",
+            "nats-commands-stream",
+            "nats-commands-key",
         ],
     );
     names

@@ -300,7 +300,7 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "first-contact" => "heartbeat",
         "api-env-proxy" => "true",
         "signature-policy" => "archive",
-        "public-key" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "public-key" | "nats-commands-key" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
         "programs" | "connectivity-guard" | "rollback-verifier-failure" | "nats-flat-subjects" => {
             "false"
         }
@@ -312,6 +312,7 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "rollback-counting" => "cumulative",
         "rollback-mode" => "previous",
         "nats-url" => "nats://other.example:4222",
+        "nats-commands-stream" => "other",
         "telemetry-subject" | "host-id" | "vault-key" | "vault-mount" | "vault-namespace" => {
             "other"
         }
@@ -322,7 +323,8 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
     };
     // Files that must be there, and options without which another is a mistake, are left out.
     let needs_more = |option: &Opt| {
-        option.value == Some("FILE") && option.name != "log-file" || option.name == "push-url"
+        option.value == Some("FILE") && option.name != "log-file"
+            || matches!(option.name, "push-url" | "nats-user")
     };
     let all_on = [
         "--port-scan",

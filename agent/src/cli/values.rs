@@ -305,6 +305,28 @@ pub(super) fn nats_urls(value: &str) -> Parsed<Vec<String>> {
     Ok(urls)
 }
 
+/// The name of a JetStream stream.
+#[cfg(feature = "aegis")]
+pub(super) fn stream(value: &str) -> Parsed<String> {
+    let allowed = |c: char| c.is_ascii_graphic() && !".*>/\\".contains(c);
+    if (1..=255).contains(&value.len()) && value.chars().all(allowed) {
+        Ok(value.to_owned())
+    } else {
+        Err("allowed: a name without blanks, dots, slashes, `*` and `>`".to_owned())
+    }
+}
+
+/// Public keys of the one kind that requests are signed with.
+#[cfg(feature = "aegis")]
+pub(super) fn ed25519_keys(value: &str) -> Parsed<Vec<bpf_artifact::PublicKey>> {
+    let keys = public_keys(value)?;
+    if keys.iter().all(|key| key.to_base64().is_some()) {
+        Ok(keys)
+    } else {
+        Err("allowed: Ed25519 keys".to_owned())
+    }
+}
+
 /// A NATS subject to publish to.
 #[cfg(feature = "aegis")]
 pub(super) fn subject(value: &str) -> Parsed<String> {

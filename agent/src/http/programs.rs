@@ -103,6 +103,16 @@ pub(super) fn about(desk: &Desk) -> Value {
             "seconds_left": barred.seconds_left,
             "count": barred.count,
         })).collect::<Vec<_>>(),
+        "nats": desk.nats().map(|nats| json!({
+            "connected": nats.connected,
+            "published": nats.published,
+            "waiting": nats.waiting,
+            "dropped": nats.dropped,
+            "requests": nats.requests,
+            "bad_requests": nats.bad_requests,
+            "denied": nats.denied,
+            "last_error": nats.last_error,
+        })),
         "outbox": { "waiting": desk.outbox().len(), "dropped": desk.outbox().dropped() },
     })
 }

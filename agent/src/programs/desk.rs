@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::guard::{self, Peer};
 use super::keeper::Keeper;
+use super::nats::{self, Line};
 use super::outbox::Outbox;
 use super::signals::Answered;
 use super::view::View;
@@ -40,6 +41,7 @@ pub(crate) struct Desk {
     peers: Vec<Peer>,
     /// The way to the registry, until it fails.
     registry: Mutex<Option<Registry>>,
+    link: Option<Arc<nats::Link>>,
 }
 
 impl Desk {
@@ -62,7 +64,22 @@ impl Desk {
             own_port_answers: AtomicBool::new(false),
             peers: Vec::new(),
             registry: Mutex::default(),
+            link: None,
         }
+    }
+
+    /// Shows how the line is doing, and sees to it that no program cuts it.
+    pub(crate) fn on(mut self, line: &Line) -> Self {
+        if let Some(nats) = &self.settings.nats {
+            self.peers.push(line.peer(nats));
+        }
+        self.link = Some(line.link());
+        self
+    }
+
+    /// How the line to NATS is doing, if there is one.
+    pub(crate) fn nats(&self) -> Option<nats::Figures> {
+        self.link.as_ref().map(|link| link.figures())
     }
 
     /// The newest picture.
@@ -74,7 +91,7 @@ impl Desk {
         &self.settings
     }
 
-    pub(crate) fn outbox(&self) -> &Outbox {
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
     }
 

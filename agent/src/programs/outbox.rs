@@ -83,7 +83,6 @@ impl Outbox {
     }
 
     /// Gives out at most `most` messages, the oldest first.
-    #[expect(dead_code, reason = "the publisher takes from here")]
     pub(crate) fn take(&self, most: usize) -> Vec<Message> {
         let mut waiting = self.waiting();
         let count = most.min(waiting.len());
@@ -91,7 +90,6 @@ impl Outbox {
     }
 
     /// Waits until something was put in.
-    #[expect(dead_code, reason = "the publisher waits here")]
     pub(crate) async fn news(&self) {
         self.news.notified().await;
     }

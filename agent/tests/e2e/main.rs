@@ -21,6 +21,7 @@ mod outside;
 mod pages;
 mod parts;
 mod ports;
+mod programs_nats;
 mod programs_tools;
 mod registration;
 mod tls;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 #[cfg(feature = "guest")]
 pub(crate) use guest::{Guest, Manager, Report};
 #[cfg(feature = "aegis")]
-pub(crate) use programs::{Programs, Vault};
+pub(crate) use programs::{Nats, Programs, Vault};
 #[cfg(feature = "luna")]
 pub(crate) use push::{Backfill, Backlog, Push};
 #[cfg(any(feature = "luna", feature = "sigma"))]

@@ -65,12 +65,18 @@ pub(crate) struct Nats {
     pub(crate) credentials_file: Option<PathBuf>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) nkey_file: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+    pub(crate) password_file: Option<PathBuf>,
     pub(crate) ca: Option<PathBuf>,
     /// Certificate and private key, both PEM files.
     pub(crate) client: Option<(PathBuf, PathBuf)>,
     pub(crate) jetstream: bool,
     /// Whether the subjects without the host's id are published to as well.
     pub(crate) flat_subjects: bool,
+    /// The stream that requests come from; `None`: they come as they are sent.
+    pub(crate) commands_stream: Option<String>,
+    /// Who may send requests; empty: whoever may publish to the subject.
+    pub(crate) command_keys: Vec<PublicKey>,
 }
 
 const POLICY: &[(&str, Policy)] = &[
@@ -233,11 +239,24 @@ fn take_nats(layers: &mut Layers) -> Option<Option<Nats>> {
     let credentials_file = layers.take("nats-credentials-file", values::token_file);
     let token_file = layers.take("nats-token-file", values::token_file);
     let nkey_file = layers.take("nats-nkey-file", values::token_file);
+    let user = layers.take("nats-user", values::text);
+    let password_file = layers.take("nats-password-file", values::token_file);
     let ca = layers.take("nats-ca", values::pem);
     let certificate = layers.take("nats-client-cert", values::pem);
     let private = layers.take("nats-client-key", values::pem);
     let jetstream = layers.take("nats-jetstream", values::boolean);
     let flat_subjects = layers.take("nats-flat-subjects", values::boolean);
+    let commands_stream = layers.take("nats-commands-stream", values::stream);
+    let keys_given = layers.rank("nats-commands-key").is_some();
+    let command_keys = layers.take("nats-commands-key", values::ed25519_keys);
+    if user.is_some() != password_file.is_some() {
+        layers.mistake(
+            "--nats-user and --nats-password-file go together: give both or neither".to_owned(),
+        );
+    }
+    if keys_given && command_keys.is_none() {
+        return None;
+    }
     if certificate.is_some() != private.is_some() {
         layers.mistake(
             "--nats-client-cert and --nats-client-key go together: give both or neither".to_owned(),
@@ -251,10 +270,14 @@ fn take_nats(layers: &mut Layers) -> Option<Option<Nats>> {
         credentials_file,
         token_file,
         nkey_file,
+        user,
+        password_file,
         ca,
         client: certificate.zip(private),
         jetstream,
         flat_subjects,
+        commands_stream,
+        command_keys: command_keys.unwrap_or_default(),
     }))
 }
 

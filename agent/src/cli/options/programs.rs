@@ -390,11 +390,29 @@ pub(super) const NATS: &[Opt] = &[
     .needs_restart(),
     option(
         section::NATS,
+        "nats-user",
+        "AGENT_NATS_USER",
+        "NAME",
+        "",
+        "User at NATS; needs its password file",
+    )
+    .needs_restart(),
+    option(
+        section::NATS,
+        "nats-password-file",
+        "AGENT_NATS_PASSWORD_FILE",
+        "FILE",
+        "",
+        "File with that user's password",
+    )
+    .needs_restart(),
+    option(
+        section::NATS,
         "nats-ca",
         "AGENT_NATS_CA",
         "FILE",
         "",
-        "PEM file of CA certificates to trust for NATS besides the system's",
+        "PEM file of CA certificates to trust for NATS instead of the system's; asks for TLS",
     )
     .needs_restart(),
     option(
@@ -426,8 +444,26 @@ pub(super) const NATS: &[Opt] = &[
         section::NATS,
         "nats-flat-subjects",
         "AGENT_NATS_FLAT_SUBJECTS",
-        "Publish also to the subjects without this host's id; a hardened server permits only those with it",
+        "Publish also to the subjects without this host's id, and listen to requests for all hosts; a hardened server permits only those with it",
     )
     .on()
+    .needs_restart(),
+    option(
+        section::NATS,
+        "nats-commands-stream",
+        "AGENT_NATS_COMMANDS_STREAM",
+        "NAME",
+        "",
+        "Take requests from this JetStream stream, so that none is lost while this host is away; needs the stream on the server",
+    )
+    .needs_restart(),
+    option(
+        section::NATS,
+        "nats-commands-key",
+        "AGENT_NATS_COMMANDS_KEY",
+        "KEY",
+        "",
+        "Ed25519 public keys (base64 or PEM, several with commas) that requests must be signed with; default: no signature is asked for",
+    )
     .needs_restart(),
 ];

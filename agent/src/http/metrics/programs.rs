@@ -2,6 +2,7 @@
 
 use promexport::{Counter, Gauge, Info, Page};
 
+use crate::programs::nats::Figures;
 use crate::programs::{Desk, Running};
 
 static INFO: Info<5> = Info::new(
@@ -77,6 +78,26 @@ static DROPPED: Counter<0> = Counter::new(
     "Messages that were given up because too many waited.",
     [],
 );
+static NATS_UP: Gauge<0> = Gauge::new(
+    "sigma_programs_nats_up",
+    "Whether there is a connection to NATS.",
+    [],
+);
+static NATS_WAITING: Gauge<0> = Gauge::new(
+    "sigma_programs_nats_waiting_messages",
+    "Messages that must not be lost and wait for NATS.",
+    [],
+);
+static NATS_MESSAGES: Counter<1> = Counter::new(
+    "sigma_programs_nats_messages_total",
+    "Messages by what became of them: published, given up, not permitted by the server.",
+    ["result"],
+);
+static NATS_REQUESTS: Counter<1> = Counter::new(
+    "sigma_programs_nats_requests_total",
+    "Requests that came over NATS: understood, or not understood or not signed.",
+    ["result"],
+);
 static TTL: Gauge<2> = Gauge::new(
     "sigma_program_ttl_seconds",
     "Time until a program is unloaded.",
@@ -113,6 +134,16 @@ static ERRORS: Counter<2> = Counter::new(
     ["artifact_id", "name"],
 );
 
+fn write_nats(page: &mut Page, nats: &Figures) {
+    page.gauge(&NATS_UP, (), nats.connected);
+    page.gauge(&NATS_WAITING, (), nats.waiting);
+    page.counter(&NATS_MESSAGES, ["published"], nats.published);
+    page.counter(&NATS_MESSAGES, ["dropped"], nats.dropped);
+    page.counter(&NATS_MESSAGES, ["denied"], nats.denied);
+    page.counter(&NATS_REQUESTS, ["understood"], nats.requests);
+    page.counter(&NATS_REQUESTS, ["bad"], nats.bad_requests);
+}
+
 pub(super) fn write(page: &mut Page, desk: &Desk) {
     let view = desk.view();
     page.gauge(&HEALTHY, (), view.problems.is_empty());
@@ -138,6 +169,9 @@ pub(super) fn write(page: &mut Page, desk: &Desk) {
     page.counter(&CUT_OFFS, (), counts.cut_offs);
     page.gauge(&WAITING, (), desk.outbox().len());
     page.counter(&DROPPED, (), desk.outbox().dropped());
+    if let Some(nats) = desk.nats() {
+        write_nats(page, &nats);
+    }
     let now = view.now();
     for running in &view.running {
         let name = [running.id.as_str(), running.name.as_str()];

@@ -203,10 +203,6 @@ fn line(text: &mut String, name: &str, value: &str) {
     text.push_str(&format!("{name:14}{}\n", printable(value)));
 }
 
-fn row<const N: usize>(cells: [String; N]) -> Vec<String> {
-    cells.to_vec()
-}
-
 fn head<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
@@ -221,7 +217,7 @@ fn program_rows(object: &ObjectInspection, scanned: Option<&ScannedObject>) -> V
     ])];
     rows.extend(object.programs.iter().map(|program| {
         let calls = calls(program);
-        row([
+        Vec::from([
             program.name.clone(),
             program.section.clone(),
             kind(scanned, &program.name).unwrap_or("-").to_owned(),
@@ -260,7 +256,7 @@ fn map_rows(maps: &[Map]) -> Vec<Vec<String>> {
     let mut rows = vec![head(["map", "type", "key", "value", "entries"])];
     let number = |number: Option<u32>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
     rows.extend(maps.iter().map(|map| {
-        row([
+        Vec::from([
             map.name.clone(),
             map.map_type.map_or_else(|| "-".to_owned(), map_type),
             number(map.key_bytes),
@@ -281,7 +277,9 @@ fn map_type(number: u32) -> String {
 fn section_rows(object: &ObjectInspection) -> Vec<Vec<String>> {
     let mut rows = vec![head(["section", "bytes"])];
     let sections = object.sections.iter();
-    rows.extend(sections.map(|section| row([section.name.clone(), section.size.to_string()])));
+    rows.extend(
+        sections.map(|section| Vec::from([section.name.clone(), section.size.to_string()])),
+    );
     rows
 }
 
