@@ -99,6 +99,11 @@ const EXCUSES: &[Excuse] = &[
         reason: "agents whose registry has never answered",
     },
     Excuse {
+        about: "policy=\"insecure-accept\"",
+        proof: "max(sigma_programs_signature_policy{policy=\"strict\"}) == 1",
+        reason: "agents that take only what is signed",
+    },
+    Excuse {
         about: "sigma_programs_refusals_total",
         proof: "absent(sigma_programs_refusals_total)",
         reason: "agents that had nothing to refuse",
