@@ -1,6 +1,7 @@
 //! Signed eBPF programs: what a registry assigns to this host, verified, loaded, metered, expired and rolled back.
 
 mod books;
+mod cache;
 mod desk;
 mod events;
 mod figures;
@@ -11,11 +12,13 @@ mod kernel;
 mod metering;
 pub(crate) mod nats;
 mod outbox;
+mod picture;
 mod present;
 mod round;
 mod signals;
 mod store;
 pub(crate) mod tools;
+mod trust;
 mod view;
 
 pub(crate) use desk::Desk;
