@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 use super::options::section;
 use super::options::{self, Opt};
 use super::role::Role;
