@@ -6,7 +6,7 @@ mod check;
 mod cli;
 mod clock;
 mod http;
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod info;
 mod keyfile;
 #[cfg(feature = "lab")]
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 fn run(command: Command, call: Call<'_>) -> ExitCode {
     match command {
         Command::Print(text) => say(&text),
-        #[cfg(any(feature = "luna", feature = "sigma"))]
+        #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Command::Info { config, json } => say(&info::describe(&config, json)),
         Command::Check(wanted) => match check::run(&wanted) {
             Ok(report) => {

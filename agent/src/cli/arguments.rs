@@ -95,7 +95,7 @@ pub(super) fn command(role: Role) -> Command {
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .subcommand(check);
-    #[cfg(any(feature = "luna", feature = "sigma"))]
+    #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     let root = root.subcommand(
         Command::new("info")
             .about("Show what the agent knows about this host, once")
@@ -146,7 +146,7 @@ fn ports_command(role: Role, json: Arg) -> Command {
         .subcommand(allocate)
 }
 
-#[cfg(any(feature = "luna", feature = "sigma"))]
+#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 pub(super) fn about_host(option: &Opt) -> bool {
     [
         section::IDENTITY,

@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Run the agent until it is told to stop.
     Run(Box<Config>),
     /// Show this host once.
-    #[cfg(any(feature = "luna", feature = "sigma"))]
+    #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     Info { config: Box<Config>, json: bool },
     /// Tell whether the agent would run well here with this configuration.
     Check(Box<CheckWanted>),
@@ -192,7 +192,7 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
         Ok(Box::new(config))
     };
     match matches.subcommand() {
-        #[cfg(any(feature = "luna", feature = "sigma"))]
+        #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Some(("info", sub)) => Ok(Command::Info {
             config: running(sub, &arguments::about_host)?,
             json: sub.get_flag("json"),
