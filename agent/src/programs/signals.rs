@@ -7,7 +7,6 @@ const MOST: usize = 64;
 
 /// A request from outside, with the way back for the answer.
 #[derive(Debug)]
-#[allow(dead_code, reason = "requests come over NATS")]
 pub(crate) enum Asked {
     /// To undo a program, now and without delay.
     RollBack {
