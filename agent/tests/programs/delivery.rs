@@ -1,7 +1,5 @@
 //! From the registry to the kernel, changed while it runs, and gone when its time is over.
 
-use std::time::Instant;
-
 use crate::ground::{Ground, Mailbox};
 use crate::parts::wait_for;
 use crate::stand_ins::{Registry, Signer, agent, archive, becomes, drops, goes, page, program};
@@ -46,7 +44,8 @@ fn a_signed_program_drops_packets_changes_live_and_does_not_come_back_when_its_t
     let changed = wait_for("the change", || {
         program(&agent, "a7").filter(|one| one["serial"] == 2)
     });
-    let began = Instant::now();
+    let left = changed["ttl_seconds"].as_u64().unwrap();
+    assert!((1..=6).contains(&left), "{changed}");
     assert_eq!(kernel_id(&changed), kernel_id(&loaded));
     ground.send(one.port(), 10);
     ground.send(other.port(), 10);
@@ -58,8 +57,6 @@ fn a_signed_program_drops_packets_changes_live_and_does_not_come_back_when_its_t
     );
 
     goes(&agent, "a7");
-    let took = began.elapsed().as_secs_f64();
-    assert!((3.0..20.0).contains(&took), "it went after {took} s of 6");
     assert!(!ground.has_xdp());
     ground.send(other.port(), 10);
     assert_eq!(other.count(), 10);
