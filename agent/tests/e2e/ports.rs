@@ -6,7 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use serde_json::Value;
 use sigma_lab::Role;
 
-use crate::parts::{Agent, Answer, Api, ask, binary, folder, wait_for};
+use crate::parts::{Agent, Answer, Api, ask, binary, folder, free_port, wait_for};
 
 pub(crate) fn scanning(more: &[&str]) -> Agent {
     let agent = Agent::start(
@@ -38,7 +38,8 @@ fn metric(page: &str, name: &str) -> Option<f64> {
 fn what_is_taken_is_seen_with_its_owner_and_everything_adds_up() {
     let (listener, datagrams) = (
         TcpListener::bind("127.0.0.1:0").unwrap(),
-        UdpSocket::bind("127.0.0.1:0").unwrap(),
+        // A port where no connection of another test stands: that would be the first thing to tell of it.
+        UdpSocket::bind(("127.0.0.1", free_port())).unwrap(),
     );
     let (tcp, udp) = (
         listener.local_addr().unwrap().port(),
