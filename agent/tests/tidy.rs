@@ -463,6 +463,34 @@ fn every_route_stands_in_the_docs() {
     );
 }
 
+/// What an operator reads in a log and looks up stands there as the agent says it.
+#[test]
+fn what_the_troubleshooting_page_quotes_is_what_the_code_says() {
+    let code: String = files("agent/src")
+        .iter()
+        .chain(&files("crates"))
+        .filter(|path| path.ends_with(".rs") && !path.contains("/tests/"))
+        .map(|path| read(path))
+        .collect();
+    let page = read("docs/TROUBLESHOOTING.md");
+    let seen = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let quotes: Vec<&str> = seen
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .filter(|quote| quote.contains(' '))
+        .collect();
+    assert!(quotes.len() > 15, "the quotes were not found: {quotes:?}");
+    none(
+        "quotes of docs/TROUBLESHOOTING.md that nothing says",
+        &quotes
+            .into_iter()
+            .filter(|quote| !code.contains(quote))
+            .map(ToOwned::to_owned)
+            .collect::<Vec<_>>(),
+    );
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut broken = Vec::new();
