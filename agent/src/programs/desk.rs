@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bpf_artifact::http::{Endpoint, FetchError, Listed, Registry, Secret, Vault};
+use bpf_artifact::http::{FetchError, Listed, Registry, Secret};
 use bpf_lifecycle::{Answer, ArtifactId, Caller, Signal};
 use periodic::{Failure, Outcome, Retry};
 use tokio::sync::{Semaphore, watch};
@@ -16,9 +16,9 @@ use super::nats::{self, Line};
 use super::outbox::Outbox;
 use super::signals::Answered;
 use super::view::View;
-use crate::cli::{self, Programs};
+use crate::cli::Programs;
+use crate::secret;
 use crate::shared::Shared;
-use crate::{secret, servers};
 
 /// How long the end of the agent waits for programs to be unloaded.
 const UNLOADING: Duration = Duration::from_secs(10);
@@ -133,7 +133,7 @@ impl Desk {
     }
 
     /// The same, and then proves that nothing new has cut off the agent.
-    async fn change<T: Send + 'static>(
+    pub(super) async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
     ) -> Result<T, Failure> {
@@ -273,50 +273,6 @@ impl Desk {
         Ok(all)
     }
 
-    /// Asks Vault for the keys, and keeps the token alive.
-    pub(crate) async fn refresh_keys(&self, longest: &mut Duration) -> Outcome {
-        let Some(vault) = self.settings.vault.clone() else {
-            return Ok(());
-        };
-        let plain = self.settings.plain_http;
-        let names = (vault.mount.clone(), vault.key.clone());
-        let opened = tokio::task::spawn_blocking(move || open_vault(&vault, plain)).await;
-        let vault = match opened {
-            Ok(Ok(vault)) => vault,
-            Ok(Err(why)) => return Err(Failure::new(why, Retry::Slowly)),
-            Err(error) => return Err(Failure::new(error.to_string(), Retry::Backoff)),
-        };
-        let now = std::time::SystemTime::now();
-        let keys = vault
-            .transit_keys(&names.0, &names.1, now)
-            .await
-            .map_err(|error| failed(&error))?;
-        self.change(move |keeper| keeper.replace_keys(keys)).await?;
-        self.renew(&vault, longest).await;
-        Ok(())
-    }
-
-    /// Renews the token when a third of the longest life it was seen with is left.
-    async fn renew(&self, vault: &Vault, longest: &mut Duration) {
-        let state = match vault.token().await {
-            Ok(state) => state,
-            Err(error) => return tracing::debug!(%error, "the token does not tell its life"),
-        };
-        let Some(left) = state.ttl.filter(|_| state.renewable != Some(false)) else {
-            return;
-        };
-        *longest = left.max(*longest);
-        let next = self.settings.vault.as_ref().map(|vault| vault.refresh);
-        let soon = next.unwrap_or_default().saturating_mul(2);
-        if left > *longest / 3 && left > soon {
-            return;
-        }
-        match vault.renew(None).await {
-            Ok(_) => tracing::info!("the token for Vault is renewed"),
-            Err(error) => tracing::warn!(%error, "the token for Vault cannot be renewed"),
-        }
-    }
-
     /// Reads figures and does what follows from them.
     pub(crate) async fn meter(&self) -> Outcome {
         self.change(Keeper::meter).await
@@ -383,33 +339,13 @@ impl Desk {
     }
 }
 
-/// A client of Vault; reads the files of token and certificates anew.
-pub(crate) fn open_vault(vault: &cli::Vault, plain: bool) -> Result<Vault, String> {
-    let http = servers::builder(&vault.url, &vault.server)?
-        .build_http()
-        .map_err(|error| error.to_string())?;
-    let endpoint = Endpoint::parse(&vault.url).map_err(|error| error.to_string())?;
-    let mut endpoint = endpoint.allow_plain(plain);
-    if let Some(token) = vault.token.read()? {
-        endpoint =
-            endpoint.token(Secret::parse(token.expose()).map_err(|error| error.to_string())?);
-    }
-    let opened = Vault::new(http, endpoint).map_err(|error| error.to_string())?;
-    match &vault.namespace {
-        Some(namespace) => opened
-            .namespace(namespace)
-            .map_err(|error| error.to_string()),
-        None => Ok(opened),
-    }
-}
-
 /// The token in a file.
 pub(super) fn token(path: &Path) -> Result<Secret, String> {
     let text = secret::read(path)?;
     Secret::parse(text.expose()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn failed(error: &FetchError) -> Failure {
+pub(super) fn failed(error: &FetchError) -> Failure {
     let retry = match error.retry_after() {
         Some(wait) => Retry::After(wait),
         None if error.is_denied() => Retry::Slowly,

@@ -19,10 +19,10 @@ mod signals;
 mod store;
 pub(crate) mod tools;
 mod trust;
+mod vault;
 mod view;
 
 pub(crate) use desk::Desk;
-pub(crate) use desk::open_vault as vault;
 use desk::token;
 pub(crate) use events::{data, rollback, time};
 pub(crate) use figures::Numbers;
@@ -31,4 +31,5 @@ pub(crate) use kernel::kinds_here;
 pub(crate) use outbox::Outbox;
 pub(crate) use signals::{Asked, signals};
 pub(crate) use store::try_folder;
+pub(crate) use vault::open as vault;
 pub(crate) use view::{Failed, Running, View};

@@ -46,6 +46,7 @@ impl Keeper {
             history: self.memory.history().iter().cloned().collect(),
             counts: self.counts.clone(),
             keys: self.ring.count(std::time::SystemTime::now()),
+            key_sources: self.key_sources(),
             kinds: self.kinds.clone(),
             persistence: self.host.places().pins.is_some(),
             recovered: self.recovered.clone(),

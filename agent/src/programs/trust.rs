@@ -1,13 +1,14 @@
 //! Who is trusted: archives are judged by it before they are unpacked, and what runs is judged again when keys change.
 
 use bpf_artifact::{
-    Candidate, FetchedKeys, KeyRing, Package, Policy, Rules, Trust, Verified, verify,
+    Candidate, FetchedKeys, KeyRing, Package, Policy, Rules, Trust, VaultKeys, Verified, verify,
 };
 use bpf_lifecycle::ArtifactId;
 
 use super::books::Record;
 use super::keeper::{KEYS, Keeper, MARKS, MOST_STATE};
 use super::store::Store;
+use super::view::KeySource;
 use crate::cli::Programs;
 
 impl Keeper {
@@ -36,23 +37,46 @@ impl Keeper {
     }
 
     /// Takes in what Vault says now.
-    pub(crate) fn replace_keys(&mut self, keys: FetchedKeys) {
-        let before = self
+    pub(crate) fn replace_keys(&mut self, fetched: Vec<FetchedKeys>) {
+        let mut changed = false;
+        for keys in fetched {
+            let same = |known: &FetchedKeys| {
+                known.source == keys.source
+                    && (&known.versions, &known.unversioned) == (&keys.versions, &keys.unversioned)
+            };
+            changed |= !self.ring.fetched().iter().any(same);
+            self.ring.replace(keys);
+        }
+        let kept: Vec<String> = self
             .ring
             .fetched()
-            .first()
-            .map(|keys| (keys.versions.clone(), keys.unversioned.clone()));
-        let changed = before != Some((keys.versions.clone(), keys.unversioned.clone()));
-        if let Err(error) = self.save(KEYS, &keys.to_json()) {
+            .iter()
+            .map(FetchedKeys::to_json)
+            .collect();
+        if let Err(error) = self.save(KEYS, &format!("[{}]", kept.join(","))) {
             tracing::warn!(error, "the keys are not kept");
         }
-        self.ring.replace(keys);
         if changed {
             self.keys += 1;
         }
         self.check_trust();
         self.round(false, &[]);
         self.publish();
+    }
+
+    /// The places where keys are fetched, each with what was fetched there.
+    pub(super) fn key_sources(&self) -> Vec<KeySource> {
+        let places = self.settings.vault.iter().flat_map(|vault| &vault.keys);
+        let of = |place: &VaultKeys| {
+            let name = place.to_string();
+            let known = self.ring.fetched().iter().find(|keys| keys.source == name);
+            KeySource {
+                name,
+                keys: known.map(|keys| keys.versions.len() + keys.unversioned.len()),
+                fetched_at: known.map(|keys| keys.fetched_at),
+            }
+        };
+        places.map(of).collect()
     }
 
     /// Unloads what was signed by a key that is no longer trusted, and forgets what was about to be loaded on its word.
@@ -118,15 +142,23 @@ pub(super) fn ring(settings: &Programs, state: &Store) -> KeyRing {
     let Some(vault) = &settings.vault else {
         return ring;
     };
-    let source = format!("{}/{}", vault.mount, vault.key);
-    let stored = state
-        .read(KEYS, MOST_STATE)
-        .map(|bytes| bytes.and_then(|bytes| FetchedKeys::from_json(&bytes).ok()));
-    match stored {
-        // Keys of another source were somebody else's choice.
-        Ok(Some(keys)) if keys.source == source => ring.replace(keys),
-        Ok(_) => {}
+    let sources: Vec<String> = vault.keys.iter().map(ToString::to_string).collect();
+    match state.read(KEYS, MOST_STATE) {
+        Ok(Some(bytes)) => {
+            let kept = stored(&bytes).into_iter();
+            // Keys of another source were somebody else's choice.
+            kept.filter(|keys| sources.contains(&keys.source))
+                .for_each(|keys| ring.replace(keys));
+        }
+        Ok(None) => {}
         Err(error) => tracing::warn!(error, "the kept keys cannot be used"),
     }
     ring
+}
+
+/// The keys in a file of the state; what cannot be understood is fetched again.
+fn stored(bytes: &[u8]) -> Vec<FetchedKeys> {
+    let kept: Vec<serde_json::Value> = serde_json::from_slice(bytes).unwrap_or_default();
+    let keys = |kept: &serde_json::Value| FetchedKeys::from_json(kept.to_string().as_bytes()).ok();
+    kept.iter().filter_map(keys).collect()
 }

@@ -23,6 +23,7 @@ mod sign;
 mod signature;
 mod unpack;
 pub mod vault_answer;
+mod vault_keys;
 mod verify;
 
 pub use digest::{Digest, NotADigest};
@@ -51,4 +52,5 @@ pub use refusal::Refusal;
 pub use sign::{NoRandomness, SigningKey};
 pub use signature::{BadSignatureText, MANIFEST_DOMAIN, manifest_message};
 pub use unpack::UnpackError;
+pub use vault_keys::VaultKeys;
 pub use verify::{Candidate, Hints, Rules, SignedManifest, Trust, Verified, verify};
