@@ -15,6 +15,7 @@ mod outbox;
 mod picture;
 mod present;
 mod round;
+mod shelf;
 mod signals;
 mod store;
 pub(crate) mod tools;

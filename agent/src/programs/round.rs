@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bpf_artifact::Package;
 use bpf_host::{Error, OnExit};
 use bpf_lifecycle::{
     Action, ArtifactId, Assigned, Deadline, Event, Failure, Listing, Measured, Now, Outcome,
@@ -14,6 +13,7 @@ use super::books::{self, Record};
 use super::figures::Numbers;
 use super::keeper::{Followed, Keeper};
 use super::kernel::{self, NotLoaded, Terms};
+use super::shelf::Issue;
 use super::view::Failed;
 
 /// A place that a stop has freed is given away by the plan after it; nothing needs more plans than this.
@@ -108,7 +108,7 @@ impl Keeper {
     fn assigned(&self) -> Option<Vec<Assigned>> {
         let listed = self.listed.as_ref()?;
         let of = |id: &ArtifactId| {
-            let known = self.known.get(id).map(|known| known.assigned.clone());
+            let known = self.known.get(id).map(|known| known.issue.assigned.clone());
             known.or_else(|| {
                 let slot = self.books.slot_of(id)?;
                 self.books.get(slot).map(|record| record.loaded.clone())
@@ -175,17 +175,17 @@ impl Keeper {
         deadline: Deadline,
         evicts: Option<&ArtifactId>,
     ) -> Result<(), NotLoaded> {
-        let package = self.found(new)?;
+        let issue = self.found(new)?;
         let slot = self.free_slot(new);
         if let Some(evicted) = evicts {
             let terms = Terms {
                 slot: &slot,
                 deadline,
             };
-            kernel::rehearse(&self.host, &package, &terms)?;
+            kernel::rehearse(&self.host, &issue.package, &terms)?;
             self.stop(evicted, "evicted")?;
         }
-        self.load(&slot, &package, new, deadline)
+        self.load(&slot, &issue, new, deadline)
     }
 
     fn replace(
@@ -194,10 +194,10 @@ impl Keeper {
         new: &Assigned,
         deadline: Deadline,
     ) -> Result<(), NotLoaded> {
-        let package = self.found(new)?;
+        let issue = self.found(new)?;
         let slot = self.slot(old)?;
         let before = self.numbers(&slot);
-        self.load(&slot, &package, new, deadline)?;
+        self.load(&slot, &issue, new, deadline)?;
         self.count_unload("new_version");
         if *old != new.id {
             self.teller(old.as_str()).unloaded(&before, "new_version");
@@ -216,18 +216,20 @@ impl Keeper {
             deadline,
             ..record.clone()
         };
-        let Some(package) = self.package(&to.id, &to.digest) else {
+        let Some(issue) = self.issue(to) else {
             // Only the end of its time can change without its archive.
             if record.loaded.parameters_digest == to.parameters_digest {
                 return self.change_terms(&slot, terms);
             }
             return Err(not_here(to));
         };
-        let parameters = kernel::parameters(&package);
-        let persists = kernel::on_exit(&package) == OnExit::Persist;
+        let package = &issue.package;
+        let parameters = kernel::parameters(package);
+        let persists = kernel::on_exit(package) == OnExit::Persist;
         let was = record.loaded.on_exit == bpf_lifecycle::OnExit::Persist;
-        let same_place = books::attach(&package) == record.attach && persists == was;
+        let same_place = books::attach(package) == record.attach && persists == was;
         if same_place && parameters == record.parameters {
+            self.shelve(&issue);
             return self.change_terms(&slot, terms);
         }
         if same_place && covers(&parameters, &record.parameters) {
@@ -235,6 +237,7 @@ impl Keeper {
                 Ok(()) => {
                     tracing::info!(artifact_id = %to.id, "parameters changed while it runs");
                     self.watch_out(&slot, &to.id);
+                    self.shelve(&issue);
                     let terms = Record {
                         parameters,
                         ..terms
@@ -249,7 +252,7 @@ impl Keeper {
                 }
             }
         }
-        self.load(&slot, &package, to, deadline)
+        self.load(&slot, &issue, to, deadline)
     }
 
     fn change_terms(&mut self, slot: &str, record: Record) -> Result<(), NotLoaded> {
@@ -265,11 +268,11 @@ impl Keeper {
     fn load(
         &mut self,
         slot: &str,
-        package: &Arc<Package>,
+        issue: &Arc<Issue>,
         new: &Assigned,
         deadline: Deadline,
     ) -> Result<(), NotLoaded> {
-        let record = Record::new(package, new, deadline, &self.clocks.now());
+        let record = Record::new(&issue.package, new, deadline, &self.clocks.now());
         self.books.begin(slot, record);
         if !self.save_books() {
             self.books.failed(slot);
@@ -279,7 +282,7 @@ impl Keeper {
         // The ring buffer of an old version ends with it.
         self.followed.remove(slot);
         let terms = Terms { slot, deadline };
-        if let Err(why) = kernel::load(&mut self.host, package, &terms) {
+        if let Err(why) = kernel::load(&mut self.host, &issue.package, &terms) {
             self.books.failed(slot);
             self.save_books();
             self.follow(slot);
@@ -287,7 +290,7 @@ impl Keeper {
         }
         self.books.done(slot);
         self.save_books();
-        self.shelve(package);
+        self.shelve(issue);
         self.follow(slot);
         self.failed.remove(&new.id);
         self.counts.loads += 1;
@@ -361,9 +364,8 @@ impl Keeper {
         self.failed.insert(new.id.clone(), failed);
     }
 
-    fn found(&self, new: &Assigned) -> Result<Arc<Package>, NotLoaded> {
-        self.package(&new.id, &new.digest)
-            .ok_or_else(|| not_here(new))
+    fn found(&self, new: &Assigned) -> Result<Arc<Issue>, NotLoaded> {
+        self.issue(new).ok_or_else(|| not_here(new))
     }
 
     fn slot(&self, id: &ArtifactId) -> Result<String, NotLoaded> {

@@ -1,12 +1,16 @@
 //! Who is trusted: archives are judged by it before they are unpacked, and what runs is judged again when keys change.
 
+use std::time::SystemTime;
+
 use bpf_artifact::{
-    Candidate, FetchedKeys, KeyRing, Package, Policy, Rules, Trust, VaultKeys, Verified, verify,
+    Candidate, FetchedKeys, HighWaterMarks, KeyRing, ListedArtifact, Package, Policy, Rules, Trust,
+    VaultKeys, Verified, verify,
 };
-use bpf_lifecycle::ArtifactId;
+use bpf_lifecycle::{ArtifactId, Assigned};
 
 use super::books::Record;
 use super::keeper::{KEYS, Keeper, MARKS, MOST_STATE};
+use super::shelf::Issue;
 use super::store::Store;
 use super::view::KeySource;
 use crate::cli::Programs;
@@ -17,14 +21,7 @@ impl Keeper {
         &mut self,
         candidate: Candidate,
     ) -> Result<Package, (String, &'static str, bool)> {
-        let rules = Rules {
-            policy: self.settings.policy,
-            keys: &self.ring,
-            host: &self.settings.host_id,
-            marks: &self.marks,
-            now: std::time::SystemTime::now(),
-        };
-        let verified: Verified = verify(candidate, &rules)
+        let verified: Verified = verify(candidate, &self.rules(&self.marks))
             .map_err(|refusal| (refusal.to_string(), refusal.code(), refusal.is_transient()))?;
         if self.marks.raise(&verified) {
             // Before anything is loaded: else a crash would let the older issue in again.
@@ -34,6 +31,39 @@ impl Keeper {
         verified
             .unpack(&bpf_artifact::Limits::default())
             .map_err(|error| (error.to_string(), error.code(), false))
+    }
+
+    /// Judges what ran here before, as the state knows, for a return to it: by all rules but that a newer issue of its name was here.
+    pub(super) fn judge_again(
+        &self,
+        entry: &ListedArtifact,
+        archive: &[u8],
+        version: &Assigned,
+    ) -> Result<Issue, String> {
+        let marks = match version.serial {
+            Some(serial) => self.marks.back_to(&version.name, serial),
+            None => self.marks.clone(),
+        };
+        let verified = verify(entry.candidate(archive.to_vec()), &self.rules(&marks))
+            .map_err(|refusal| refusal.to_string())?;
+        let package = verified
+            .unpack(&bpf_artifact::Limits::default())
+            .map_err(|error| error.to_string())?;
+        Ok(Issue {
+            entry: entry.clone(),
+            assigned: self.assigned_of(&version.id, &package),
+            package,
+        })
+    }
+
+    fn rules<'a>(&'a self, marks: &'a HighWaterMarks) -> Rules<'a> {
+        Rules {
+            policy: self.settings.policy,
+            keys: &self.ring,
+            host: &self.settings.host_id,
+            marks,
+            now: SystemTime::now(),
+        }
     }
 
     /// Takes in what Vault says now.
@@ -90,8 +120,9 @@ impl Keeper {
             Trust::Archive(by) => policy == Policy::Archive && ring.trusts(by),
             _ => false,
         };
-        self.known.retain(|_, known| is_trusted(&known.package));
-        self.shelf.retain(|package| is_trusted(package));
+        self.known
+            .retain(|_, known| is_trusted(&known.issue.package));
+        self.shelf.retain(|issue| is_trusted(&issue.package));
         let distrusted: Vec<(ArtifactId, String)> = self
             .books
             .running()

@@ -1,14 +1,10 @@
 //! A program that costs too much is measured, given its delay, and undone.
 
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use async_nats::Subscriber;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::ground::{Ground, HERE, THERE};
+use crate::ground::Ground;
 use crate::nats_server::{NatsServer, heard_until};
 use crate::parts::{free_port, wait_for};
 use crate::stand_ins::{
@@ -159,14 +155,7 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
         eprintln!("skipped: this kernel does not count run times");
         return;
     }
-    let enough = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&enough);
-    ground.beside(move || {
-        let socket = UdpSocket::bind((THERE, 0)).unwrap();
-        while !stop.load(Ordering::Relaxed) {
-            let _ = socket.send_to(&[0; 8], (HERE, 9));
-        }
-    });
+    let flood = ground.flood(9);
     // What the agent says lies between what the kernel says before and after.
     let told = || {
         let program = program(&agent, "hot")?;
@@ -181,7 +170,7 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     println!("the kernel: {before} s, the agent: {next} s, the kernel: {after} s");
     assert!(first <= before && next <= after);
     goes(&agent, "hot");
-    enough.store(true, Ordering::Relaxed);
+    drop(flood);
     assert!(!ground.has_xdp());
     let history = page(&agent, "/rollbacks")["rollbacks"].clone();
     let told: Vec<&str> = history
