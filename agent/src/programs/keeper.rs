@@ -22,7 +22,7 @@ use super::view::{Counts, Failed, View};
 use crate::cli::Programs;
 
 /// The files of the state, and how long they can be.
-const MEMORY: &str = "memory.json";
+pub(super) const MEMORY: &str = "memory.json";
 pub(super) const MARKS: &str = "marks.json";
 const BOOKS: &str = "books.json";
 pub(super) const KEYS: &str = "keys.json";
@@ -64,7 +64,7 @@ pub(crate) struct Keeper {
     pub(super) settings: Arc<Programs>,
     pub(super) clocks: Clocks,
     pub(super) host: Host,
-    state: Store,
+    pub(super) state: Store,
     /// `None`: the folder cannot be used, and a start without the registry finds nothing.
     pub(super) cache: Option<Store>,
     pub(super) memory: Memory,
@@ -153,6 +153,7 @@ impl Keeper {
             settings,
         };
         keeper.recover();
+        keeper.take_up_words();
         keeper.restore();
         keeper.adopt();
         keeper.round(false, &[]);

@@ -2,6 +2,7 @@
 
 mod books;
 mod cache;
+mod cleared;
 mod desk;
 mod events;
 mod figures;

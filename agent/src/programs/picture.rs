@@ -104,7 +104,7 @@ fn hold(why: Hold) -> &'static str {
     }
 }
 
-fn bar(why: Bar) -> String {
+pub(super) fn bar(why: Bar) -> String {
     match why {
         Bar::RolledBack(reason) => reason.as_str().to_owned(),
         Bar::LoadFailures => "load_failures".to_owned(),

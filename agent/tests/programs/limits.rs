@@ -1,12 +1,14 @@
 //! A program that costs too much is measured, given its delay, and undone.
 
+use std::path::Path;
+
 use async_nats::Subscriber;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::ground::Ground;
 use crate::nats_server::{NatsServer, heard_until};
-use crate::parts::{free_port, wait_for};
+use crate::parts::{binary, free_port, wait_for};
 use crate::stand_ins::{
     HOST, Registry, Signer, agent, archive, becomes, goes, manifest, on_here, page, program,
 };
@@ -200,4 +202,37 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     wait_for("the count", || {
         (page(&agent, "/metrics")["counters"]["rolled_back_programs"] == 1).then_some(())
     });
+
+    // An operator lets it run again: while no agent runs, and while one does.
+    let digest = status["quarantined"][0]["digest"].as_str().unwrap();
+    let state = ground.folder.join("state");
+    let clear = |words: &[&str]| clear(&state, words);
+    let (told, well) = clear(&[]);
+    assert!(
+        well && told.contains(digest) && told.contains("rolled back as hot"),
+        "{told}"
+    );
+    assert!(told.contains("high_cpu, time 1"), "{told}");
+    let (told, well) = clear(&[&"ab".repeat(32)]);
+    assert!(!well && told.contains("not held back"), "{told}");
+    drop(agent);
+    assert!(clear(&[digest]).1);
+    let agent = self::agent(&ground, &registry.url(), &more);
+    becomes(&agent, "hot", "running");
+    let (told, _) = clear(&[]);
+    assert_eq!(told, "nothing is held back\n");
+    let flood = ground.flood(9);
+    goes(&agent, "hot");
+    drop(flood);
+    assert!(clear(&[digest]).1);
+    becomes(&agent, "hot", "running");
+}
+
+/// `programs clear`: what it said, and whether that was good.
+fn clear(state: &Path, words: &[&str]) -> (String, bool) {
+    let mut command = binary(&["programs", "clear"]);
+    command.args(words).arg("--programs-state-dir").arg(state);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (said, output.status.success())
 }

@@ -71,6 +71,15 @@ impl Memory {
         })
     }
 
+    /// The issues that were rolled back and do not come back by themselves.
+    pub fn rolled_back_issues(&self) -> impl Iterator<Item = (&ArtifactId, &Digest)> {
+        self.programs.iter().flat_map(|(id, program)| {
+            let ended = program.ended.iter();
+            let rolled_back = ended.filter(|ended| ended.by == End::RolledBack);
+            rolled_back.map(move |ended| (id, &ended.digest))
+        })
+    }
+
     /// Lets a digest run again that was rolled back, barred or failing: for the operator.
     pub fn clear(&mut self, digest: &Digest) {
         self.quarantine.remove(digest);

@@ -328,6 +328,28 @@ fn what_was_returned_to_goes_on_after_a_restart_and_a_reboot_for_the_rest_of_its
 }
 
 #[test]
+fn what_was_rolled_back_is_told_until_it_is_cleared() {
+    let mut world = crate::world::World::new();
+    world.listed = vec![crate::world::entry("a")];
+    world.settle(crate::world::Ask::Fresh);
+    let signal = bpf_lifecycle::Signal {
+        id: crate::world::id("a"),
+        caller: bpf_lifecycle::Caller::Operator,
+        request_id: None,
+        remark: None,
+    };
+    let _ = world.memory.signal(signal);
+    world.settle(crate::world::Ask::Kept);
+    let told: Vec<_> = world.memory.rolled_back_issues().collect();
+    let digest = crate::world::digest(1);
+    assert_eq!(told, [(&crate::world::id("a"), &digest)]);
+    assert_eq!(world.memory.quarantined(&world.now).count(), 1);
+    world.memory.clear(&digest);
+    assert_eq!(world.memory.rolled_back_issues().count(), 0);
+    assert_eq!(world.memory.quarantined(&world.now).count(), 0);
+}
+
+#[test]
 fn a_return_that_fails_becomes_an_unload_at_once() {
     check(
         "set return=previous
