@@ -156,7 +156,10 @@ impl Keeper {
         keeper.take_up_words();
         keeper.restore();
         keeper.adopt();
+        // Ends what is over. What is to be loaded waits until it is known what is within reach.
+        let listed = keeper.listed.take();
         keeper.round(false, &[]);
+        keeper.listed = listed;
         keeper.publish();
         Ok(keeper)
     }

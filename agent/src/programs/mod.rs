@@ -14,6 +14,7 @@ mod metering;
 pub(crate) mod nats;
 mod outbox;
 mod picture;
+mod polling;
 mod present;
 mod round;
 mod shelf;

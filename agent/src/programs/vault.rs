@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use bpf_artifact::http::{Endpoint, Secret, Vault};
 use periodic::{Failure, Outcome, Retry};
 
-use super::desk::{Desk, failed};
+use super::desk::Desk;
+use super::polling::failed;
 use crate::cli;
 use crate::servers;
 

@@ -2,6 +2,7 @@
 //! works with them.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -262,6 +263,12 @@ pub(crate) fn drops(archive: &[u8], serial: u64, ports: &[u16]) -> Manifest {
 
 /// An agent of the aegis role that asks every second.
 pub(crate) fn agent(ground: &Ground, registry: &str, more: &[&str]) -> Agent {
+    let (mut command, port) = agent_command(ground, registry, more);
+    Agent::spawn(&mut command, port)
+}
+
+/// How such an agent is started, and the port of its pages.
+pub(crate) fn agent_command(ground: &Ground, registry: &str, more: &[&str]) -> (Command, u16) {
     let port = free_port();
     let port_text = port.to_string();
     let place = |name: &str| ground.folder.join(name).to_str().unwrap().to_owned();
@@ -285,7 +292,7 @@ pub(crate) fn agent(ground: &Ground, registry: &str, more: &[&str]) -> Agent {
         }
     }
     args.extend(more);
-    Agent::spawn(&mut binary(&args), port)
+    (binary(&args), port)
 }
 
 /// A page of the agent as JSON.
