@@ -19,6 +19,7 @@ mod present;
 mod round;
 mod shelf;
 mod signals;
+mod steps;
 mod store;
 pub(crate) mod tools;
 mod trust;

@@ -30,7 +30,7 @@ pub use digest::{Digest, NotADigest};
 pub use host::{BadHostId, HostId};
 pub use inspect::{
     ArchiveInspection, InspectError, Map, NotAnObject, ObjectInspection, Program, Section,
-    helper_name, inspect_archive, inspect_object,
+    inspect_archive, inspect_object,
 };
 pub use key::{Algorithm, KeyError, PublicKey};
 pub use keyring::{FetchedKeys, KeyRing, SignedBy};
