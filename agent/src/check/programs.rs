@@ -26,11 +26,11 @@ pub(super) async fn look(config: &Programs) -> Vec<Finding> {
         findings.push(Finding::well(TRUST, format!("{count} keys are given")));
     }
     match &config.vault {
-        Some(vault) => findings.push(keys(vault, config.plain_http).await),
+        Some(vault) => findings.extend(keys(vault, config.plain_http).await),
         None if config.public_keys.is_empty() => findings.push(Finding::broken(
             TRUST,
             "no key is trusted, so nothing will be loaded",
-            "give --public-key, or name a key of Vault by --vault-key",
+            "give --public-key, or name keys of Vault by --vault-key or --vault-kv-path",
         )),
         None => {}
     }
@@ -66,26 +66,27 @@ async fn registry(config: &Programs) -> Finding {
     }
 }
 
-async fn keys(vault: &Vault, plain_http: bool) -> Finding {
-    const ADVICE: &str = "check Vault's URL, the token and its policy: `read` on the key is enough";
+async fn keys(vault: &Vault, plain_http: bool) -> Vec<Finding> {
+    const ADVICE: &str =
+        "check Vault's URL, the token and its policy: `read` on the key or secret is enough";
     let server = match programs::vault(vault, plain_http) {
         Ok(server) => server,
-        Err(why) => return Finding::broken(TRUST, why, ADVICE),
+        Err(why) => return vec![Finding::broken(TRUST, why, ADVICE)],
     };
-    let keys = server
-        .transit_keys(&vault.mount, &vault.key, SystemTime::now())
-        .await;
-    match keys {
-        Ok(keys) => Finding::well(
-            TRUST,
-            format!(
-                "Vault has {} versions of {} that count",
-                keys.versions.len(),
-                keys.source
-            ),
-        ),
-        Err(error) => Finding::broken(TRUST, error.to_string(), ADVICE),
+    let mut findings = Vec::new();
+    for place in &vault.keys {
+        findings.push(match server.keys(place, SystemTime::now()).await {
+            Ok(keys) => {
+                let count = keys.versions.len() + keys.unversioned.len();
+                Finding::well(
+                    TRUST,
+                    format!("Vault has {count} keys in {place} that count"),
+                )
+            }
+            Err(error) => Finding::broken(TRUST, format!("{place}: {error}"), ADVICE),
+        });
     }
+    findings
 }
 
 /// What of this host programs need. Blocks.

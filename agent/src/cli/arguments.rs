@@ -113,7 +113,8 @@ pub(super) fn command(role: Role) -> Command {
     #[cfg(feature = "aegis")]
     let root = {
         let host: Vec<Arg> = arguments(role, &about_pins).collect();
-        root.subcommand(super::programs_command::command(&host))
+        let state: Vec<Arg> = arguments(role, &about_state).collect();
+        root.subcommand(super::programs_command::command(&host, &state))
     };
     #[cfg(feature = "lab")]
     let root = root.subcommand(lab_command());
@@ -179,6 +180,13 @@ pub(super) fn about_backlog(option: &Opt) -> bool {
 #[cfg(feature = "aegis")]
 pub(super) fn about_pins(option: &Opt) -> bool {
     [section::HOST, section::GENERAL].contains(&option.section) || option.name == "pins-dir"
+}
+
+/// Where the kernel's files and what is remembered of programs are.
+#[cfg(feature = "aegis")]
+pub(super) fn about_state(option: &Opt) -> bool {
+    [section::HOST, section::GENERAL].contains(&option.section)
+        || option.name == "programs-state-dir"
 }
 
 fn arguments(role: Role, wanted: &dyn Fn(&Opt) -> bool) -> impl Iterator<Item = Arg> {

@@ -220,7 +220,10 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
         #[cfg(feature = "aegis")]
         Some(("programs", sub)) => {
             let on = |option: &Opt| (option.name == "programs").then(|| OsString::from("true"));
-            let wanted = |option: &Opt| option.name == "programs" || arguments::about_pins(option);
+            let wanted = |option: &Opt| {
+                let about = arguments::about_pins(option) || arguments::about_state(option);
+                about || option.name == "programs"
+            };
             let load = |of: &ArgMatches| {
                 let loaded = load_with(role, of, call.env, &wanted, &on);
                 loaded.config.map_err(Refusal::Mistakes)
@@ -368,6 +371,9 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
             "vault-url",
             "vault-key",
             "vault-mount",
+            "vault-kv-path",
+            "vault-kv-field",
+            "vault-kv-mount",
             "vault-token",
             "vault-token-file",
             "vault-namespace",

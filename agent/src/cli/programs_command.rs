@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use bpf_artifact::{Attach, HostId, OnAgentExit, Policy, ProgramLimits};
+use bpf_lifecycle::Digest;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use super::programs_values as values;
@@ -17,8 +18,20 @@ pub(crate) enum Programs {
     Sign(Box<Sign>),
     Verify(Verify),
     Inspect(Inspect),
-    Doctor { places: Places, json: bool },
-    Reap { places: Places, all: bool },
+    Doctor {
+        places: Places,
+        json: bool,
+    },
+    Reap {
+        places: Places,
+        all: bool,
+    },
+    /// Let a digest run again, or without one tell what is held back.
+    Clear {
+        state: PathBuf,
+        host: HostPlace,
+        digest: Option<Digest>,
+    },
 }
 
 /// Make a key that signs.
@@ -116,10 +129,11 @@ From an object to a signed program in a registry:
 On a host that runs programs:
   sigma-agent programs doctor
   sigma-agent programs reap
+  sigma-agent programs clear
 ";
 
 /// The whole tree.
-pub(super) fn command(host: &[Arg]) -> Command {
+pub(super) fn command(host: &[Arg], state: &[Arg]) -> Command {
     Command::new("programs")
         .about(
             "Make, sign, check and look into eBPF programs, and see what this kernel takes of them",
@@ -135,6 +149,7 @@ pub(super) fn command(host: &[Arg]) -> Command {
         .subcommand(inspect())
         .subcommand(doctor().args(host))
         .subcommand(reap().args(host))
+        .subcommand(clear().args(state))
 }
 
 fn keygen() -> Command {
@@ -313,6 +328,29 @@ While an agent runs, that agent is in charge, and this is an error.
         ))
 }
 
+fn clear() -> Command {
+    Command::new("clear")
+        .about("Tell what was rolled back or is barred, or let one of it run again")
+        .after_help(
+            "\
+For root, or the user that the agent runs as: the word is left in the state folder, and nothing over the network can say it. What may
+run again does, as long as the registry still assigns it; what did harm then may do it again.
+
+Exit codes: 0 done, 1 it is not held back or could not be said.
+
+Examples:
+  sigma-agent programs clear
+  sigma-agent programs clear 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+",
+        )
+        .arg(
+            Arg::new("DIGEST")
+                .value_name("DIGEST")
+                .value_parser(|text: &str| text.parse::<Digest>().map_err(|why| why.to_string()))
+                .help("SHA-256 of the archive; without it, what is held back is told"),
+        )
+}
+
 /// What the words after `programs` ask for. The parser has seen to it that what is required is there.
 pub(super) fn wanted(
     matches: &ArgMatches,
@@ -329,6 +367,15 @@ pub(super) fn wanted(
             places: places(load(of)?),
             all: of.get_flag("all"),
         }),
+        "clear" => {
+            let config = load(of)?;
+            let state = config.programs.map(|programs| programs.state);
+            Ok(Programs::Clear {
+                state: state.ok_or_else(nothing)?,
+                host: config.host,
+                digest: get(of, "DIGEST"),
+            })
+        }
         _ => wanted_of_files(name, of).ok_or_else(nothing),
     }
 }

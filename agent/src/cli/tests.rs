@@ -313,9 +313,8 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "rollback-mode" => "previous",
         "nats-url" => "nats://other.example:4222",
         "nats-commands-stream" => "other",
-        "telemetry-subject" | "host-id" | "vault-key" | "vault-mount" | "vault-namespace" => {
-            "other"
-        }
+        "telemetry-subject" | "host-id" | "vault-key" | "vault-mount" | "vault-namespace"
+        | "vault-kv-path" | "vault-kv-field" | "vault-kv-mount" => "other",
         "vault-token" => "another",
         "cache-dir" | "programs-state-dir" | "pins-dir" => "/tmp/other",
         "vault-url" => "https://x.example/y",
@@ -335,6 +334,7 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "--log-file=/dev/null",
         "--programs",
         "--vault-key=signing",
+        "--vault-kv-path=signer",
     ];
     for option in options::all().filter(|option| !needs_more(option)) {
         let flag = format!("--{}={}", option.name, changed(option.name));
@@ -574,7 +574,9 @@ fn secrets_are_hidden_from_those_who_list_the_settings() {
     };
     let shown = format!("{:?}", wanted.settings);
     assert!(
-        !shown.contains("secret") && shown.contains("(hidden)"),
+        !shown.contains("sigma_secret")
+            && !shown.contains("luna-secret")
+            && shown.contains("(hidden)"),
         "{shown}"
     );
     let setting = |name: &str| {
@@ -694,6 +696,8 @@ fn mistakes_about_programs_are_told_and_dangers_are_warned_of() {
         &["--vault-key", "signing", "--vault-url", "http://[::1]:8200"],
         &[],
     );
+    let wrong = said(&["--vault-kv-path", "secret//signer"], &[]);
+    assert!(wrong.contains("--vault-kv-path"), "{wrong}");
     let warned = aegis(&[], &[]).warnings.join("\n");
     for part in ["localhost", "no key is trusted", "/tmp"] {
         assert!(warned.contains(part), "{part:?} is missing in:\n{warned}");

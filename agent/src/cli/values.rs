@@ -267,6 +267,21 @@ pub(super) fn segment(value: &str) -> Parsed<String> {
     }
 }
 
+/// Parts of a URL's path, with `/` between them.
+#[cfg(feature = "aegis")]
+pub(super) fn segments(value: &str) -> Parsed<String> {
+    let parts = value.split('/');
+    if value.len() <= 512
+        && parts
+            .clone()
+            .all(|part| !part.is_empty() && segment(part).is_ok())
+    {
+        Ok(value.to_owned())
+    } else {
+        Err("allowed: names of letters, digits, dots, hyphens and underscores with `/` between them".to_owned())
+    }
+}
+
 /// A path, or the word for none.
 #[cfg(feature = "aegis")]
 pub(super) fn path_or_off(value: &str) -> Parsed<Option<PathBuf>> {

@@ -90,6 +90,11 @@ pub(super) fn about(desk: &Desk) -> Value {
         "total_programs": applied.len(),
         "signature_policy": settings.policy.name(),
         "trusted_keys": view.keys,
+        "key_sources": view.key_sources.iter().map(|source| json!({
+            "source": source.name,
+            "keys": source.keys,
+            "fetched_at": source.fetched_at.map(rfc3339),
+        })).collect::<Vec<_>>(),
         "registry": { "url": settings.registry.url, "answers": desk.registry_answers(), "assigned": view.assigned },
         "statistics": view.running.iter().find_map(|running| running.numbers.statistics),
         "persistence": view.persistence,

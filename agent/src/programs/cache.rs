@@ -1,10 +1,13 @@
 //! Archives and the last listing on disk, for a start without the registry; all of it is judged again.
 
+use std::sync::Arc;
+
 use bpf_artifact::{Digest, Listing};
 use bpf_lifecycle::ArtifactId;
 use serde_json::{Value, json};
 
 use super::keeper::Keeper;
+use super::shelf::Issue;
 
 /// The listing of the last answer, beside the archives.
 const LISTING: &str = "listing.json";
@@ -31,14 +34,19 @@ impl Keeper {
             let Some(artifact) = listing.artifacts.first() else {
                 continue;
             };
-            ids.extend(artifact.id.as_str().parse::<ArtifactId>().ok());
+            let listed = cached.get("listed") == Some(&true.into());
+            if listed {
+                ids.extend(artifact.id.as_str().parse::<ArtifactId>().ok());
+            }
             let digest = cached.get("archive").and_then(Value::as_str);
             let archive = digest
                 .and_then(|digest| digest.parse().ok())
                 .and_then(|digest| self.cached(&digest));
-            if let Some(archive) = archive {
+            let Some(archive) = archive else { continue };
+            if listed {
                 self.receive(artifact, &archive);
             }
+            self.shelve_again(artifact, &archive);
         }
         self.listed = Some(ids);
     }
@@ -61,17 +69,23 @@ impl Keeper {
 
     /// Keeps the listing for the next start, and drops the archives that nobody needs.
     pub(super) fn keep_listing(&mut self) {
+        self.clear_shelf();
         let Some(cache) = &self.cache else { return };
         let Some(listed) = &self.listed else { return };
         let known = listed.iter().filter_map(|id| self.known.get(id));
-        let mut entries = Vec::new();
-        let mut needed = Vec::new();
-        for known in known {
-            let entry: Value = serde_json::from_str(&known.entry.to_json()).unwrap_or_default();
-            let archive = known.package.archive_digest().to_string();
-            entries.push(json!({ "entry": entry, "archive": archive }));
-            needed.push(format!("{archive}{ARCHIVE}"));
-        }
+        let known: Vec<&Arc<Issue>> = known.map(|known| &known.issue).collect();
+        let is_listed = |issue: &&Arc<Issue>| known.iter().any(|known| Arc::ptr_eq(known, issue));
+        let kept = self.shelf.iter().filter(|issue| !is_listed(issue));
+        let listed = known.iter().map(|issue| cached(issue, true));
+        let entries: Vec<Value> = listed
+            .chain(kept.map(|issue| cached(issue, false)))
+            .collect();
+        let archives = entries
+            .iter()
+            .filter_map(|entry| entry.get("archive")?.as_str());
+        let mut needed: Vec<String> = archives
+            .map(|archive| format!("{archive}{ARCHIVE}"))
+            .collect();
         let in_kernel = self.books.running();
         needed.extend(in_kernel.map(|(_, record)| format!("{}{ARCHIVE}", record.loaded.digest)));
         let text = Value::from(entries).to_string();
@@ -91,4 +105,11 @@ impl Keeper {
         }
         self.kept = Some(digest);
     }
+}
+
+/// An issue as it stands in the cache: what is listed, and what ran here and may be returned to.
+fn cached(issue: &Issue, listed: bool) -> Value {
+    let entry: Value = serde_json::from_str(&issue.entry.to_json()).unwrap_or_default();
+    let archive = issue.package.archive_digest().to_string();
+    json!({ "entry": entry, "archive": archive, "listed": listed })
 }

@@ -2,45 +2,46 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bpf_artifact::http::{Endpoint, FetchError, Listed, Registry, Secret, Vault};
+use bpf_artifact::http::{Registry, Secret};
 use bpf_lifecycle::{Answer, ArtifactId, Caller, Signal};
 use periodic::{Failure, Outcome, Retry};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore, watch};
 
-use super::guard::{self, Peer};
+use super::guard::Baseline;
 use super::keeper::Keeper;
 use super::nats::{self, Line};
 use super::outbox::Outbox;
 use super::signals::Answered;
 use super::view::View;
-use crate::cli::{self, Programs};
+use crate::cli::Programs;
+use crate::secret;
 use crate::shared::Shared;
-use crate::{secret, servers};
 
 /// How long the end of the agent waits for programs to be unloaded.
 const UNLOADING: Duration = Duration::from_secs(10);
 
 /// The one place from which programs are changed.
 pub(crate) struct Desk {
-    settings: Arc<Programs>,
+    pub(super) settings: Arc<Programs>,
     proc: PathBuf,
     sys: PathBuf,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     keeper: Arc<Mutex<Option<Keeper>>>,
     /// One thing at a time: what hangs in the kernel holds one thread, not one for each try.
     turn: Arc<Semaphore>,
     view: watch::Sender<Arc<View>>,
     outbox: Arc<Outbox>,
     /// Whether the registry answered when it was last asked.
-    registry_answers: AtomicBool,
-    /// Whether the agent's own port answered then.
-    own_port_answers: AtomicBool,
-    peers: Vec<Peer>,
+    pub(super) registry_answers: AtomicBool,
+    /// What was within reach before something new was attached.
+    pub(super) baseline: Baseline,
+    /// Whether that is known, and what was left to do at the start is done.
+    pub(super) begun: OnceCell<()>,
     /// The way to the registry, until it fails.
-    registry: Mutex<Option<Registry>>,
+    pub(super) registry: Mutex<Option<Registry>>,
     link: Option<Arc<nats::Link>>,
 }
 
@@ -61,8 +62,8 @@ impl Desk {
             view: watch::Sender::new(Arc::new(View::unknown("not begun yet"))),
             outbox,
             registry_answers: AtomicBool::new(false),
-            own_port_answers: AtomicBool::new(false),
-            peers: Vec::new(),
+            baseline: Baseline::default(),
+            begun: OnceCell::new(),
             registry: Mutex::default(),
             link: None,
         }
@@ -71,7 +72,7 @@ impl Desk {
     /// Shows how the line is doing, and sees to it that no program cuts it.
     pub(crate) fn on(mut self, line: &Line) -> Self {
         if let Some(nats) = &self.settings.nats {
-            self.peers.push(line.peer(nats));
+            self.baseline.peers.push(line.peer(nats));
         }
         self.link = Some(line.link());
         self
@@ -100,7 +101,7 @@ impl Desk {
     }
 
     /// Does something with the programs; opens the kernel's side first, where that has not worked before.
-    async fn with<T: Send + 'static>(
+    pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
     ) -> Result<T, Failure> {
@@ -132,191 +133,6 @@ impl Desk {
         }
     }
 
-    /// The same, and then proves that nothing new has cut off the agent.
-    async fn change<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
-    ) -> Result<T, Failure> {
-        let guarded = self.settings.guard;
-        let (done, risky) = self
-            .with(move |keeper| {
-                let done = work(keeper);
-                (done, std::mem::take(&mut keeper.risky))
-            })
-            .await?;
-        if guarded && !risky.is_empty() {
-            self.guard(risky).await?;
-        }
-        Ok(done)
-    }
-
-    /// Undoes what has cut off the agent, the newest first, until it is back.
-    async fn guard(&self, mut risky: Vec<ArtifactId>) -> Result<(), Failure> {
-        let own = self.own_port_answers.load(Ordering::Relaxed);
-        let own = self.shared.own_address().filter(|_| own);
-        loop {
-            let registry = self.registry_answers();
-            let seen = guard::in_reach(&self.settings, registry, own, &self.peers).await;
-            let Err(why) = seen else { return Ok(()) };
-            let Some(id) = risky.pop() else {
-                tracing::error!(
-                    why,
-                    "still cut off, and nothing is left that could be undone"
-                );
-                return Ok(());
-            };
-            tracing::error!(artifact_id = %id, why, "this program has cut off the agent: it is undone");
-            self.with(move |keeper| {
-                keeper.counts.cut_offs += 1;
-                keeper.undo(Signal {
-                    id,
-                    caller: Caller::Operator,
-                    request_id: None,
-                    remark: Some(format!("connectivity guard: {why}")),
-                });
-                keeper.risky.clear();
-            })
-            .await?;
-        }
-    }
-
-    /// Opens the kernel's side, if that is to be done yet.
-    pub(crate) async fn open(&self) -> Outcome {
-        self.change(|_| ()).await
-    }
-
-    /// Asks the registry, fetches what is new, and does what follows from it.
-    pub(crate) async fn poll(&self, etag: &mut Option<String>) -> Outcome {
-        // What can be done without the registry comes first.
-        self.open().await?;
-        let own = match self.shared.own_address() {
-            Some(own) => guard::answers(own).await,
-            None => false,
-        };
-        self.own_port_answers.store(own, Ordering::Relaxed);
-        let asked = self.ask_registry(etag).await;
-        self.registry_answers
-            .store(asked.is_ok(), Ordering::Relaxed);
-        if asked.is_err() {
-            // Files of tokens and certificates may have changed.
-            *self.line() = None;
-        }
-        asked
-    }
-
-    fn line(&self) -> MutexGuard<'_, Option<Registry>> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn registry(&self) -> Result<Registry, Failure> {
-        if let Some(registry) = self.line().clone() {
-            return Ok(registry);
-        }
-        let settings = Arc::clone(&self.settings);
-        let opened = tokio::task::spawn_blocking(move || guard::registry(&settings)).await;
-        match opened {
-            Ok(Ok(registry)) => Ok(self.line().insert(registry).clone()),
-            Ok(Err(why)) => Err(Failure::new(why, Retry::Slowly)),
-            Err(error) => Err(Failure::new(error.to_string(), Retry::Backoff)),
-        }
-    }
-
-    async fn ask_registry(&self, etag: &mut Option<String>) -> Outcome {
-        let registry = self.registry().await?;
-        registry.health().await.map_err(|error| failed(&error))?;
-        self.registry_answers.store(true, Ordering::Relaxed);
-        let listed = registry
-            .list(&self.settings.host_id, etag.as_deref())
-            .await
-            .map_err(|error| failed(&error))?;
-        match listed {
-            Listed::Unchanged => self.change(Keeper::listed_again).await,
-            Listed::Now { listing, etag: new } => {
-                let listing = Arc::new(listing);
-                let all = self.fetch(&registry, &listing).await?;
-                let waits = self
-                    .change(move |keeper| {
-                        keeper.listed(&listing);
-                        keeper.waits()
-                    })
-                    .await?;
-                // What could not be fetched or judged has to be listed again.
-                *etag = new.filter(|_| all && !waits);
-                Ok(())
-            }
-        }
-    }
-
-    /// Fetches what is new, one archive after the other; whether all of them came.
-    async fn fetch(
-        &self,
-        registry: &Registry,
-        listing: &Arc<bpf_artifact::Listing>,
-    ) -> Result<bool, Failure> {
-        let listed = Arc::clone(listing);
-        let wanted = self.with(move |keeper| keeper.wanted(&listed)).await?;
-        let mut all = true;
-        for artifact in wanted {
-            match registry.download(&artifact).await {
-                Ok(archive) => {
-                    self.with(move |keeper| keeper.receive(&artifact, &archive))
-                        .await?;
-                }
-                Err(error) => {
-                    all = false;
-                    let error = error.to_string();
-                    self.with(move |keeper| keeper.not_fetched(&artifact, &error))
-                        .await?;
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// Asks Vault for the keys, and keeps the token alive.
-    pub(crate) async fn refresh_keys(&self, longest: &mut Duration) -> Outcome {
-        let Some(vault) = self.settings.vault.clone() else {
-            return Ok(());
-        };
-        let plain = self.settings.plain_http;
-        let names = (vault.mount.clone(), vault.key.clone());
-        let opened = tokio::task::spawn_blocking(move || open_vault(&vault, plain)).await;
-        let vault = match opened {
-            Ok(Ok(vault)) => vault,
-            Ok(Err(why)) => return Err(Failure::new(why, Retry::Slowly)),
-            Err(error) => return Err(Failure::new(error.to_string(), Retry::Backoff)),
-        };
-        let now = std::time::SystemTime::now();
-        let keys = vault
-            .transit_keys(&names.0, &names.1, now)
-            .await
-            .map_err(|error| failed(&error))?;
-        self.change(move |keeper| keeper.replace_keys(keys)).await?;
-        self.renew(&vault, longest).await;
-        Ok(())
-    }
-
-    /// Renews the token when a third of the longest life it was seen with is left.
-    async fn renew(&self, vault: &Vault, longest: &mut Duration) {
-        let state = match vault.token().await {
-            Ok(state) => state,
-            Err(error) => return tracing::debug!(%error, "the token does not tell its life"),
-        };
-        let Some(left) = state.ttl.filter(|_| state.renewable != Some(false)) else {
-            return;
-        };
-        *longest = left.max(*longest);
-        let next = self.settings.vault.as_ref().map(|vault| vault.refresh);
-        let soon = next.unwrap_or_default().saturating_mul(2);
-        if left > *longest / 3 && left > soon {
-            return;
-        }
-        match vault.renew(None).await {
-            Ok(_) => tracing::info!("the token for Vault is renewed"),
-            Err(error) => tracing::warn!(%error, "the token for Vault cannot be renewed"),
-        }
-    }
-
     /// Reads figures and does what follows from them.
     pub(crate) async fn meter(&self) -> Outcome {
         self.change(Keeper::meter).await
@@ -326,7 +142,7 @@ impl Desk {
     pub(crate) async fn end_what_is_due(&self) -> Outcome {
         let view = self.view();
         let Some(now) = view.now() else {
-            return self.open().await;
+            return self.begin().await;
         };
         let due = view
             .running
@@ -383,42 +199,8 @@ impl Desk {
     }
 }
 
-/// A client of Vault; reads the files of token and certificates anew.
-pub(crate) fn open_vault(vault: &cli::Vault, plain: bool) -> Result<Vault, String> {
-    let http = servers::builder(&vault.url, &vault.server)?
-        .build_http()
-        .map_err(|error| error.to_string())?;
-    let endpoint = Endpoint::parse(&vault.url).map_err(|error| error.to_string())?;
-    let mut endpoint = endpoint.allow_plain(plain);
-    if let Some(token) = vault.token.read()? {
-        endpoint =
-            endpoint.token(Secret::parse(token.expose()).map_err(|error| error.to_string())?);
-    }
-    let opened = Vault::new(http, endpoint).map_err(|error| error.to_string())?;
-    match &vault.namespace {
-        Some(namespace) => opened
-            .namespace(namespace)
-            .map_err(|error| error.to_string()),
-        None => Ok(opened),
-    }
-}
-
 /// The token in a file.
 pub(super) fn token(path: &Path) -> Result<Secret, String> {
     let text = secret::read(path)?;
     Secret::parse(text.expose()).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn failed(error: &FetchError) -> Failure {
-    let retry = match error.retry_after() {
-        Some(wait) => Retry::After(wait),
-        None if error.is_denied() => Retry::Slowly,
-        None if error.is_transient() => Retry::Backoff,
-        None => Retry::NextPeriod,
-    };
-    let failure = Failure::new(error.to_string(), retry);
-    match error.status() {
-        Some(status) => failure.of_class(status.to_string()),
-        None => failure,
-    }
 }

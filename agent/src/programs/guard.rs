@@ -2,12 +2,17 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bpf_artifact::Limits;
 use bpf_artifact::http::{Endpoint, FetchError, Registry};
+use bpf_lifecycle::{ArtifactId, Caller, Signal};
+use periodic::{Failure, Outcome};
 use tokio::net::TcpStream;
 
+use super::desk::Desk;
+use super::keeper::Keeper;
 use crate::cli::Programs;
 use crate::servers;
 
@@ -23,8 +28,101 @@ pub(crate) type Peer = (&'static str, Box<dyn Fn() -> Looking + Send + Sync>);
 /// One look at a peer: whether it is within reach.
 pub(crate) type Looking = Pin<Box<dyn Future<Output = bool> + Send>>;
 
+/// What was within reach before something new was attached: only that can have been cut off by it.
+#[derive(Default)]
+pub(super) struct Baseline {
+    /// Any answer counts, a refusal too.
+    pub(super) registry: AtomicBool,
+    pub(super) own_port: AtomicBool,
+    pub(super) peers: Vec<Peer>,
+}
+
+impl Desk {
+    /// Does something with the programs, and then proves that nothing new has cut off the agent.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.begin().await?;
+        self.guarded(work).await
+    }
+
+    /// Once, before anything new is attached: looks what is within reach, so that what the cache knows is guarded too.
+    pub(super) async fn begin(&self) -> Outcome {
+        let begin = async || {
+            // What has run its time ends before any network is asked.
+            self.with(|_| ()).await?;
+            if self.settings.guard {
+                let looked = tokio::time::timeout(LOOK, ask_registry(&self.settings)).await;
+                let answers = looked.is_ok_and(|answered| answered.is_ok());
+                self.baseline.registry.store(answers, Ordering::Relaxed);
+                self.look_at_own_port().await;
+            }
+            self.guarded(Keeper::look).await
+        };
+        self.begun.get_or_try_init(begin).await?;
+        Ok(())
+    }
+
+    /// Notes whether the agent's own port answers.
+    pub(super) async fn look_at_own_port(&self) {
+        let own = match self.shared.own_address() {
+            Some(own) => answers(own).await,
+            None => false,
+        };
+        self.baseline.own_port.store(own, Ordering::Relaxed);
+    }
+
+    async fn guarded<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Keeper) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let guarded = self.settings.guard;
+        let (done, risky) = self
+            .with(move |keeper| {
+                let done = work(keeper);
+                (done, std::mem::take(&mut keeper.risky))
+            })
+            .await?;
+        if guarded && !risky.is_empty() {
+            self.guard(risky).await?;
+        }
+        Ok(done)
+    }
+
+    /// Undoes what has cut off the agent, the newest first, until it is back.
+    async fn guard(&self, mut risky: Vec<ArtifactId>) -> Result<(), Failure> {
+        let own = self.baseline.own_port.load(Ordering::Relaxed);
+        let own = self.shared.own_address().filter(|_| own);
+        loop {
+            let registry = self.baseline.registry.load(Ordering::Relaxed);
+            let seen = in_reach(&self.settings, registry, own, &self.baseline.peers).await;
+            let Err(why) = seen else { return Ok(()) };
+            let Some(id) = risky.pop() else {
+                tracing::error!(
+                    why,
+                    "still cut off, and nothing is left that could be undone"
+                );
+                return Ok(());
+            };
+            tracing::error!(artifact_id = %id, why, "this program has cut off the agent: it is undone");
+            self.with(move |keeper| {
+                keeper.counts.cut_offs += 1;
+                keeper.undo(Signal {
+                    id,
+                    caller: Caller::Operator,
+                    request_id: None,
+                    remark: Some(format!("connectivity guard: {why}")),
+                });
+                keeper.risky.clear();
+            })
+            .await?;
+        }
+    }
+}
+
 /// Looks until everything is within reach, but not for long; the error names what is not.
-pub(super) async fn in_reach(
+async fn in_reach(
     programs: &Programs,
     registry: bool,
     own: Option<SocketAddr>,
@@ -91,7 +189,7 @@ pub(crate) fn registry(programs: &Programs) -> Result<Registry, String> {
 }
 
 /// Whether the agent's own pages can be had.
-pub(super) async fn answers(own: SocketAddr) -> bool {
+async fn answers(own: SocketAddr) -> bool {
     let looked = tokio::time::timeout(LOOK, ask_oneself(own)).await;
     looked.is_ok_and(|answered| answered.is_ok())
 }

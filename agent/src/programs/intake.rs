@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::keeper::{Keeper, Known, Refused};
 use super::kernel;
+use super::shelf::Issue;
 use super::view::Failed;
 
 /// How many artifacts are taken from a listing.
@@ -83,13 +84,12 @@ impl Keeper {
                 self.keep_archive(archive);
                 self.refused.remove(&id);
                 self.failed.remove(&id);
-                let known = Known {
+                let issue = Arc::new(Issue {
                     entry: artifact.clone(),
-                    fingerprint,
                     assigned,
-                    package: Arc::new(package),
-                };
-                self.known.insert(id, known);
+                    package,
+                });
+                self.known.insert(id, Known { fingerprint, issue });
             }
             Err((error, code, transient)) => {
                 self.refuse(artifact, &id, &error, code, transient);
@@ -181,7 +181,7 @@ impl Keeper {
         self.publish();
     }
 
-    fn assigned_of(&self, id: &ArtifactId, package: &Package) -> Assigned {
+    pub(super) fn assigned_of(&self, id: &ArtifactId, package: &Package) -> Assigned {
         let manifest = package.manifest();
         let limits = manifest.map(|manifest| &manifest.limits);
         let not_after = manifest.and_then(|manifest| {

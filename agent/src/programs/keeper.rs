@@ -1,12 +1,12 @@
 //! Keeps the programs: what is assigned, what is in the kernel, what is remembered of both, on disk and over restarts.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bpf_artifact::{Digest, HighWaterMarks, KeyRing, ListedArtifact, Package};
+use bpf_artifact::{Digest, HighWaterMarks, KeyRing};
 use bpf_host::{Events, Host, Reading};
-use bpf_lifecycle::{Answer, ArtifactId, Assigned, Held, Memory, Signal};
+use bpf_lifecycle::{Answer, ArtifactId, Held, Memory, Signal};
 use tokio::sync::watch;
 
 use super::books::{Books, Record};
@@ -15,29 +15,25 @@ use super::figures::{Numbers, Told};
 use super::kernel;
 use super::outbox::Outbox;
 use super::present::Clocks;
+use super::shelf::Issue;
 use super::store::Store;
 use super::trust;
 use super::view::{Counts, Failed, View};
 use crate::cli::Programs;
 
 /// The files of the state, and how long they can be.
-const MEMORY: &str = "memory.json";
+pub(super) const MEMORY: &str = "memory.json";
 pub(super) const MARKS: &str = "marks.json";
 const BOOKS: &str = "books.json";
 pub(super) const KEYS: &str = "keys.json";
 pub(super) const MOST_STATE: u64 = 64 << 20;
 
-/// How many packages are kept beside those that are listed, to return to.
-const MOST_SHELVED: usize = 16;
-
 /// A listed artifact that was found trustworthy.
 #[derive(Debug)]
 pub(super) struct Known {
-    pub(super) entry: ListedArtifact,
     /// What the registry said, so that a change shows.
     pub(super) fingerprint: Digest,
-    pub(super) assigned: Assigned,
-    pub(super) package: Arc<Package>,
+    pub(super) issue: Arc<Issue>,
 }
 
 /// A listed artifact that was not.
@@ -68,7 +64,7 @@ pub(crate) struct Keeper {
     pub(super) settings: Arc<Programs>,
     pub(super) clocks: Clocks,
     pub(super) host: Host,
-    state: Store,
+    pub(super) state: Store,
     /// `None`: the folder cannot be used, and a start without the registry finds nothing.
     pub(super) cache: Option<Store>,
     pub(super) memory: Memory,
@@ -83,7 +79,8 @@ pub(crate) struct Keeper {
     pub(super) listed: Option<Vec<ArtifactId>>,
     /// The listing that is in the cache.
     pub(super) kept: Option<Digest>,
-    pub(super) shelf: VecDeque<Arc<Package>>,
+    /// What runs, and what can be returned to.
+    pub(super) shelf: Vec<Arc<Issue>>,
     pub(super) failed: BTreeMap<ArtifactId, Failed>,
     pub(super) held: Vec<Held>,
     pub(super) followed: BTreeMap<String, Followed>,
@@ -138,7 +135,7 @@ impl Keeper {
             refused: BTreeMap::new(),
             listed: None,
             kept: None,
-            shelf: VecDeque::new(),
+            shelf: Vec::new(),
             failed: BTreeMap::new(),
             held: Vec::new(),
             followed: BTreeMap::new(),
@@ -156,9 +153,13 @@ impl Keeper {
             settings,
         };
         keeper.recover();
+        keeper.take_up_words();
         keeper.restore();
         keeper.adopt();
+        // Ends what is over. What is to be loaded waits until it is known what is within reach.
+        let listed = keeper.listed.take();
         keeper.round(false, &[]);
+        keeper.listed = listed;
         keeper.publish();
         Ok(keeper)
     }
@@ -201,10 +202,10 @@ impl Keeper {
             .collect();
         for (slot, record) in running {
             let digest = record.loaded.digest;
-            let package = self.package(&record.loaded.id, &digest);
-            let adopted = package.as_ref().map(|package| {
-                self.host
-                    .adopt(&slot, &digest.to_string(), package.object())
+            let issue = self.issue_of_bytes(&record.loaded.id, &digest);
+            let adopted = issue.map(|issue| {
+                let object = issue.package.object();
+                self.host.adopt(&slot, &digest.to_string(), object)
             });
             if let Some(Err(error)) = adopted {
                 tracing::warn!(slot, %error, "its parameters and counters cannot be read");
@@ -213,29 +214,6 @@ impl Keeper {
             tracing::info!(artifact_id = %record.loaded.id, slot, "taken over from an earlier process");
         }
         self.check_trust();
-    }
-
-    /// The package with this digest, wherever it is.
-    pub(super) fn package(
-        &self,
-        id: &ArtifactId,
-        digest: &bpf_lifecycle::Digest,
-    ) -> Option<Arc<Package>> {
-        let is_it = |package: &&Arc<Package>| package.archive_digest().as_bytes() == &digest.0;
-        let known = self.known.get(id).map(|known| &known.package);
-        known
-            .filter(is_it)
-            .or_else(|| self.shelf.iter().find(is_it))
-            .cloned()
-    }
-
-    /// Keeps a package to return to.
-    pub(super) fn shelve(&mut self, package: &Arc<Package>) {
-        self.shelf
-            .retain(|one| one.archive_digest() != package.archive_digest());
-        self.shelf.push_back(Arc::clone(package));
-        let surplus = self.shelf.len().saturating_sub(MOST_SHELVED);
-        self.shelf.drain(..surplus);
     }
 
     /// Plans again with nothing new but the time.

@@ -27,6 +27,7 @@ struct News {
 impl Keeper {
     /// Reads all figures, holds them against the limits, and reports them when it is time.
     pub(crate) fn meter(&mut self) {
+        self.take_up_words();
         let slots: Vec<(String, bpf_lifecycle::ArtifactId, bpf_lifecycle::Digest)> = self
             .books
             .running()

@@ -2,6 +2,7 @@
 
 mod books;
 mod cache;
+mod cleared;
 mod desk;
 mod events;
 mod figures;
@@ -13,16 +14,19 @@ mod metering;
 pub(crate) mod nats;
 mod outbox;
 mod picture;
+mod polling;
 mod present;
 mod round;
+mod shelf;
 mod signals;
+mod steps;
 mod store;
 pub(crate) mod tools;
 mod trust;
+mod vault;
 mod view;
 
 pub(crate) use desk::Desk;
-pub(crate) use desk::open_vault as vault;
 use desk::token;
 pub(crate) use events::{data, rollback, time};
 pub(crate) use figures::Numbers;
@@ -31,4 +35,5 @@ pub(crate) use kernel::kinds_here;
 pub(crate) use outbox::Outbox;
 pub(crate) use signals::{Asked, signals};
 pub(crate) use store::try_folder;
+pub(crate) use vault::open as vault;
 pub(crate) use view::{Failed, Running, View};

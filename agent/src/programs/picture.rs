@@ -46,6 +46,7 @@ impl Keeper {
             history: self.memory.history().iter().cloned().collect(),
             counts: self.counts.clone(),
             keys: self.ring.count(std::time::SystemTime::now()),
+            key_sources: self.key_sources(),
             kinds: self.kinds.clone(),
             persistence: self.host.places().pins.is_some(),
             recovered: self.recovered.clone(),
@@ -103,7 +104,7 @@ fn hold(why: Hold) -> &'static str {
     }
 }
 
-fn bar(why: Bar) -> String {
+pub(super) fn bar(why: Bar) -> String {
     match why {
         Bar::RolledBack(reason) => reason.as_str().to_owned(),
         Bar::LoadFailures => "load_failures".to_owned(),

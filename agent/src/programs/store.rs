@@ -27,21 +27,46 @@ impl Store {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(why) => return Err(fail(&why)),
         }
+        let store = Self::at(path)?;
+        if store.owner()? != rustix::process::geteuid().as_raw() {
+            return Err(fail(&"the folder is another user's"));
+        }
+        rustix::fs::fchmod(&store.folder, Mode::RWXU).map_err(|why| fail(&why))?;
+        Ok(store)
+    }
+
+    /// Opens the folder of an agent, to leave a word for it: as the agent's user, or as root.
+    pub(crate) fn visit(path: &Path) -> Result<Self, String> {
+        let store = Self::at(path)?;
+        let (owner, own) = (store.owner()?, rustix::process::geteuid());
+        if owner != own.as_raw() && !own.is_root() {
+            return Err(format!(
+                "{}: the folder is another user's: be that user, or root",
+                path.display()
+            ));
+        }
+        Ok(store)
+    }
+
+    fn at(path: &Path) -> Result<Self, String> {
+        let fail = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let folder = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .map_err(|why| fail(&format_args!("{why} (a link, or no folder)")))?;
         let meta = rustix::fs::fstat(&folder).map_err(|why| fail(&why))?;
-        if meta.st_uid != rustix::process::geteuid().as_raw() {
-            return Err(fail(&"the folder is another user's"));
-        }
         if meta.st_mode & 0o022 != 0 {
             return Err(fail(&"others may write into the folder: chmod 0700 it"));
         }
-        rustix::fs::fchmod(&folder, Mode::RWXU).map_err(|why| fail(&why))?;
         Ok(Self {
             path: path.to_owned(),
             folder: folder.into(),
         })
+    }
+
+    fn owner(&self) -> Result<u32, String> {
+        let meta = rustix::fs::fstat(&self.folder);
+        meta.map(|meta| meta.st_uid)
+            .map_err(|why| format!("{}: {why}", self.path.display()))
     }
 
     /// Puts a file in place: whole, on the disk, or not at all.

@@ -1,13 +1,18 @@
 //! Who is trusted: archives are judged by it before they are unpacked, and what runs is judged again when keys change.
 
+use std::time::SystemTime;
+
 use bpf_artifact::{
-    Candidate, FetchedKeys, KeyRing, Package, Policy, Rules, Trust, Verified, verify,
+    Candidate, FetchedKeys, HighWaterMarks, KeyRing, ListedArtifact, Package, Policy, Rules, Trust,
+    VaultKeys, Verified, verify,
 };
-use bpf_lifecycle::ArtifactId;
+use bpf_lifecycle::{ArtifactId, Assigned};
 
 use super::books::Record;
 use super::keeper::{KEYS, Keeper, MARKS, MOST_STATE};
+use super::shelf::Issue;
 use super::store::Store;
+use super::view::KeySource;
 use crate::cli::Programs;
 
 impl Keeper {
@@ -16,14 +21,7 @@ impl Keeper {
         &mut self,
         candidate: Candidate,
     ) -> Result<Package, (String, &'static str, bool)> {
-        let rules = Rules {
-            policy: self.settings.policy,
-            keys: &self.ring,
-            host: &self.settings.host_id,
-            marks: &self.marks,
-            now: std::time::SystemTime::now(),
-        };
-        let verified: Verified = verify(candidate, &rules)
+        let verified: Verified = verify(candidate, &self.rules(&self.marks))
             .map_err(|refusal| (refusal.to_string(), refusal.code(), refusal.is_transient()))?;
         if self.marks.raise(&verified) {
             // Before anything is loaded: else a crash would let the older issue in again.
@@ -35,24 +33,80 @@ impl Keeper {
             .map_err(|error| (error.to_string(), error.code(), false))
     }
 
+    /// Judges what ran here before, as the state knows, for a return to it: by all rules but that a newer issue of its name was here.
+    pub(super) fn judge_again(
+        &self,
+        entry: &ListedArtifact,
+        archive: &[u8],
+        version: &Assigned,
+    ) -> Result<Issue, String> {
+        let marks = match version.serial {
+            Some(serial) => self.marks.back_to(&version.name, serial),
+            None => self.marks.clone(),
+        };
+        let verified = verify(entry.candidate(archive.to_vec()), &self.rules(&marks))
+            .map_err(|refusal| refusal.to_string())?;
+        let package = verified
+            .unpack(&bpf_artifact::Limits::default())
+            .map_err(|error| error.to_string())?;
+        Ok(Issue {
+            entry: entry.clone(),
+            assigned: self.assigned_of(&version.id, &package),
+            package,
+        })
+    }
+
+    fn rules<'a>(&'a self, marks: &'a HighWaterMarks) -> Rules<'a> {
+        Rules {
+            policy: self.settings.policy,
+            keys: &self.ring,
+            host: &self.settings.host_id,
+            marks,
+            now: SystemTime::now(),
+        }
+    }
+
     /// Takes in what Vault says now.
-    pub(crate) fn replace_keys(&mut self, keys: FetchedKeys) {
-        let before = self
+    pub(crate) fn replace_keys(&mut self, fetched: Vec<FetchedKeys>) {
+        let mut changed = false;
+        for keys in fetched {
+            let same = |known: &FetchedKeys| {
+                known.source == keys.source
+                    && (&known.versions, &known.unversioned) == (&keys.versions, &keys.unversioned)
+            };
+            changed |= !self.ring.fetched().iter().any(same);
+            self.ring.replace(keys);
+        }
+        let kept: Vec<String> = self
             .ring
             .fetched()
-            .first()
-            .map(|keys| (keys.versions.clone(), keys.unversioned.clone()));
-        let changed = before != Some((keys.versions.clone(), keys.unversioned.clone()));
-        if let Err(error) = self.save(KEYS, &keys.to_json()) {
+            .iter()
+            .map(FetchedKeys::to_json)
+            .collect();
+        if let Err(error) = self.save(KEYS, &format!("[{}]", kept.join(","))) {
             tracing::warn!(error, "the keys are not kept");
         }
-        self.ring.replace(keys);
         if changed {
             self.keys += 1;
         }
         self.check_trust();
         self.round(false, &[]);
         self.publish();
+    }
+
+    /// The places where keys are fetched, each with what was fetched there.
+    pub(super) fn key_sources(&self) -> Vec<KeySource> {
+        let places = self.settings.vault.iter().flat_map(|vault| &vault.keys);
+        let of = |place: &VaultKeys| {
+            let name = place.to_string();
+            let known = self.ring.fetched().iter().find(|keys| keys.source == name);
+            KeySource {
+                name,
+                keys: known.map(|keys| keys.versions.len() + keys.unversioned.len()),
+                fetched_at: known.map(|keys| keys.fetched_at),
+            }
+        };
+        places.map(of).collect()
     }
 
     /// Unloads what was signed by a key that is no longer trusted, and forgets what was about to be loaded on its word.
@@ -66,8 +120,9 @@ impl Keeper {
             Trust::Archive(by) => policy == Policy::Archive && ring.trusts(by),
             _ => false,
         };
-        self.known.retain(|_, known| is_trusted(&known.package));
-        self.shelf.retain(|package| is_trusted(package));
+        self.known
+            .retain(|_, known| is_trusted(&known.issue.package));
+        self.shelf.retain(|issue| is_trusted(&issue.package));
         let distrusted: Vec<(ArtifactId, String)> = self
             .books
             .running()
@@ -118,15 +173,23 @@ pub(super) fn ring(settings: &Programs, state: &Store) -> KeyRing {
     let Some(vault) = &settings.vault else {
         return ring;
     };
-    let source = format!("{}/{}", vault.mount, vault.key);
-    let stored = state
-        .read(KEYS, MOST_STATE)
-        .map(|bytes| bytes.and_then(|bytes| FetchedKeys::from_json(&bytes).ok()));
-    match stored {
-        // Keys of another source were somebody else's choice.
-        Ok(Some(keys)) if keys.source == source => ring.replace(keys),
-        Ok(_) => {}
+    let sources: Vec<String> = vault.keys.iter().map(ToString::to_string).collect();
+    match state.read(KEYS, MOST_STATE) {
+        Ok(Some(bytes)) => {
+            let kept = stored(&bytes).into_iter();
+            // Keys of another source were somebody else's choice.
+            kept.filter(|keys| sources.contains(&keys.source))
+                .for_each(|keys| ring.replace(keys));
+        }
+        Ok(None) => {}
         Err(error) => tracing::warn!(error, "the kept keys cannot be used"),
     }
     ring
+}
+
+/// The keys in a file of the state; what cannot be understood is fetched again.
+fn stored(bytes: &[u8]) -> Vec<FetchedKeys> {
+    let kept: Vec<serde_json::Value> = serde_json::from_slice(bytes).unwrap_or_default();
+    let keys = |kept: &serde_json::Value| FetchedKeys::from_json(kept.to_string().as_bytes()).ok();
+    kept.iter().filter_map(keys).collect()
 }

@@ -1,6 +1,7 @@
 //! What is shown of the programs: a picture that the pages read without waiting for the kernel.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use bpf_lifecycle::{Deadline, Event, Now};
 use serde_json::Value;
@@ -26,6 +27,7 @@ pub(crate) struct View {
     pub(crate) counts: Counts,
     /// How many keys count.
     pub(crate) keys: usize,
+    pub(crate) key_sources: Vec<KeySource>,
     /// What this kernel takes: kind, verdict, reason.
     pub(crate) kinds: Vec<(&'static str, &'static str, Option<String>)>,
     /// Whether programs can outlive the agent.
@@ -48,6 +50,7 @@ impl View {
             history: Vec::new(),
             counts: Counts::default(),
             keys: 0,
+            key_sources: Vec::new(),
             kinds: Vec::new(),
             persistence: false,
             recovered: Vec::new(),
@@ -91,6 +94,15 @@ pub(crate) struct Failed {
     pub(crate) code: &'static str,
     pub(crate) verifier: Option<String>,
     pub(crate) at: i64,
+}
+
+/// A place where keys are fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct KeySource {
+    pub(crate) name: String,
+    /// How many there were; `None` as long as none were ever fetched.
+    pub(crate) keys: Option<usize>,
+    pub(crate) fetched_at: Option<SystemTime>,
 }
 
 /// A digest that is not loaded for a while.

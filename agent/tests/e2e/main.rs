@@ -16,6 +16,8 @@ mod host;
 mod http;
 mod life;
 mod luna;
+#[path = "../programs/nats_server.rs"]
+mod nats_server;
 mod openrc;
 mod outside;
 mod pages;

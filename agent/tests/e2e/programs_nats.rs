@@ -1,55 +1,13 @@
 //! The aegis role and a real nats-server: what it says there, and what can be asked of it.
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use async_nats::{Client, Subscriber};
-use futures_util::StreamExt;
+use async_nats::Subscriber;
 use serde_json::Value;
 
-use crate::parts::{Agent, PATIENCE, binary, folder, free_port, wait_for};
-
-/// A server, killed at the end of the test.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Server {
-    /// `None`, said loudly, where there is no nats-server.
-    fn start(port: u16) -> Option<Self> {
-        let server = Command::new("nats-server")
-            .args(["-a", "127.0.0.1", "-p", &port.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = server else {
-            println!("skipped: needs the command nats-server (Debian: nats-server)");
-            return None;
-        };
-        let server = Self { child, port };
-        wait_for("the server", || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
-        Some(server)
-    }
-
-    async fn client(&self) -> Client {
-        async_nats::connect(format!("127.0.0.1:{}", self.port))
-            .await
-            .unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::nats_server::{NatsServer, heard_until};
+use crate::parts::{Agent, binary, folder, free_port};
 
 /// An agent without a registry.
 fn agent(place: &Path, nats_port: u16) -> Agent {
@@ -83,16 +41,8 @@ fn place() -> PathBuf {
 
 /// Waits for a message of this type.
 async fn heard(said: &mut Subscriber, kind: &str) -> Value {
-    let listen = async {
-        while let Some(message) = said.next().await {
-            let message: Value = serde_json::from_slice(&message.payload).unwrap();
-            if message["type"] == kind {
-                return message;
-            }
-        }
-        panic!("the subscription ended");
-    };
-    tokio::time::timeout(PATIENCE, listen).await.unwrap()
+    let mut heard = heard_until(said, |message| message["type"] == kind).await;
+    heard.pop().unwrap().1
 }
 
 #[tokio::test]
@@ -103,7 +53,7 @@ async fn heartbeats_go_out_and_a_rollback_is_answered_before_and_after_the_serve
     let mut agent = agent(&place, port);
     agent.logged("NATS: no connection");
     for _ in 0..2 {
-        let Some(server) = Server::start(port) else {
+        let Some(server) = NatsServer::start(port) else {
             return;
         };
         let client = server.client().await;

@@ -3,7 +3,8 @@
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::{fs, thread};
 
@@ -119,6 +120,19 @@ impl Ground {
         self.peer.fence.accept().unwrap();
     }
 
+    /// Sends datagrams to a port here without end, until the flood is dropped.
+    pub(crate) fn flood(&self, port: u16) -> Flood {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flood = Flood(Arc::clone(&stop));
+        self.beside(move || {
+            let socket = UdpSocket::bind((THERE, 0)).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                let _ = socket.send_to(&[0; 8], (HERE, port));
+            }
+        });
+        flood
+    }
+
     /// Does something in the other network, beside the test.
     pub(crate) fn beside(&self, job: impl FnOnce() + Send + 'static) {
         self.peer
@@ -127,6 +141,15 @@ impl Ground {
             .unwrap()
             .send(Box::new(job))
             .unwrap();
+    }
+}
+
+/// Datagrams that keep coming.
+pub(crate) struct Flood(Arc<AtomicBool>);
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

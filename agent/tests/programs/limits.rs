@@ -1,16 +1,117 @@
 //! A program that costs too much is measured, given its delay, and undone.
 
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
 
-use serde_json::json;
+use async_nats::Subscriber;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
-use crate::ground::{Ground, HERE, THERE};
-use crate::parts::wait_for;
+use crate::ground::Ground;
+use crate::nats_server::{NatsServer, heard_until};
+use crate::parts::{binary, free_port, wait_for};
 use crate::stand_ins::{
-    Registry, Signer, agent, archive, becomes, goes, manifest, on_here, page, program,
+    HOST, Registry, Signer, agent, archive, becomes, goes, manifest, on_here, page, program,
 };
+
+/// One who hears everything that is said at a server.
+struct Listener {
+    /// One thread, that of the test: its network is another one than that of the other threads.
+    runtime: Runtime,
+    said: Subscriber,
+}
+
+impl Listener {
+    fn at(server: &NatsServer) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let said = runtime.block_on(async {
+            let client = server.client().await;
+            let said = client.subscribe(">").await.unwrap();
+            client.flush().await.unwrap();
+            said
+        });
+        Self { runtime, said }
+    }
+
+    /// All that is said up to the event of a rollback, on the subjects of this host and on those of all: subject and message.
+    fn hears_a_rollback(&mut self) -> Vec<(String, Value)> {
+        let is_it = |message: &Value| message["type"] == "program_rolled_back";
+        self.runtime.block_on(async {
+            let mut heard = heard_until(&mut self.said, is_it).await;
+            heard.extend(heard_until(&mut self.said, is_it).await);
+            heard
+        })
+    }
+}
+
+/// What was said on a subject of this type, and in which order.
+fn said<'a>(heard: &'a [(String, Value)], subject: &str, kind: &str) -> Vec<&'a Value> {
+    let of = heard
+        .iter()
+        .filter(|(on, message)| on == subject && message["type"] == kind);
+    of.map(|(_, message)| message).collect()
+}
+
+/// The rollback of `hot` in the words of the contract.
+fn tells_of_the_rollback(heard: &[(String, Value)], host: &str) {
+    let on = |subject: &str, kind| said(heard, &format!("{subject}{host}"), kind);
+    let progress = on("agent.rollback.status", "rollback_status");
+    let status: Vec<&Value> = progress.iter().map(|message| &message["status"]).collect();
+    assert_eq!(
+        status,
+        ["initiated", "in_progress", "completed"],
+        "{heard:?}"
+    );
+    for message in &progress {
+        assert_eq!(message["artifact_id"], "hot");
+        assert_eq!(message["host_id"], HOST);
+        assert_eq!(message["reason"], "high_cpu");
+        assert_eq!(message["threshold"], "max_cpu_percent");
+    }
+    assert_eq!(
+        on("agent.alerts.threshold", "rollback_status"),
+        progress[..1]
+    );
+    let unloaded = on("agent.telemetry", "program_unloaded");
+    assert_eq!(unloaded[0]["data"]["status"], "unloaded");
+    let event = on("agent.telemetry", "program_rolled_back")[0];
+    let (data, metadata) = (&event["data"], &event["metadata"]);
+    let fields: Vec<&str> = data
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    for field in TEN_FIELDS {
+        assert!(fields.contains(&field), "{event}");
+    }
+    assert_eq!(data["artifact_id"], "hot");
+    assert_eq!(data["host_id"], HOST);
+    assert_eq!(data["status"], "rolled_back");
+    assert!(data["cpu_percent"].as_f64().unwrap() > 2.0, "{event}");
+    let wanted = json!({
+        "host_id": HOST, "artifact_id": "hot", "rollback_reason": "high_cpu", "threshold": "max_cpu_percent",
+        "value": progress[0]["value"],
+    });
+    assert_eq!(*metadata, wanted);
+    assert!(metadata["value"].as_str().unwrap().parse::<f64>().unwrap() > 2.0);
+}
+
+/// What `data` of every event has, by the contract.
+const TEN_FIELDS: [&str; 10] = [
+    "artifact_id",
+    "host_id",
+    "timestamp",
+    "status",
+    "cpu_percent",
+    "memory_kb",
+    "packets_processed",
+    "violations",
+    "errors",
+    "latency_ms",
+];
 
 /// The time that the kernel counted in the program that this process holds, from the descriptors of the process.
 fn kernel_seconds(pid: u32) -> f64 {
@@ -31,6 +132,9 @@ fn kernel_seconds(pid: u32) -> f64 {
 fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     let Some(ground) = Ground::new() else { return };
     let (registry, signer) = (Registry::start(), Signer::new());
+    let nats = NatsServer::start(free_port());
+    let mut listener = nats.as_ref().map(Listener::at);
+    let nats_url = nats.as_ref().map_or("off".to_owned(), NatsServer::url);
     let archive = archive("burn");
     let mut manifest = manifest(&archive, "burn", 1);
     manifest.attach = vec![on_here("burn")];
@@ -44,6 +148,8 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
         "1",
         "--rollback-delay",
         "4",
+        "--nats-url",
+        &nats_url,
     ];
     let agent = agent(&ground, &registry.url(), &more);
     becomes(&agent, "hot", "running");
@@ -51,14 +157,7 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
         eprintln!("skipped: this kernel does not count run times");
         return;
     }
-    let enough = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&enough);
-    ground.beside(move || {
-        let socket = UdpSocket::bind((THERE, 0)).unwrap();
-        while !stop.load(Ordering::Relaxed) {
-            let _ = socket.send_to(&[0; 8], (HERE, 9));
-        }
-    });
+    let flood = ground.flood(9);
     // What the agent says lies between what the kernel says before and after.
     let told = || {
         let program = program(&agent, "hot")?;
@@ -73,7 +172,7 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     println!("the kernel: {before} s, the agent: {next} s, the kernel: {after} s");
     assert!(first <= before && next <= after);
     goes(&agent, "hot");
-    enough.store(true, Ordering::Relaxed);
+    drop(flood);
     assert!(!ground.has_xdp());
     let history = page(&agent, "/rollbacks")["rollbacks"].clone();
     let told: Vec<&str> = history
@@ -87,6 +186,11 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     assert_eq!(history[0]["threshold"], "max_cpu_percent");
     let value: f64 = history[0]["value"].as_str().unwrap().parse().unwrap();
     assert!(value > 2.0, "{history}");
+    if let Some(listener) = &mut listener {
+        let heard = listener.hears_a_rollback();
+        tells_of_the_rollback(&heard, &format!(".{HOST}"));
+        tells_of_the_rollback(&heard, "");
+    }
     registry.polled(2);
     assert_eq!(program(&agent, "hot"), None);
     let status = page(&agent, "/status");
@@ -98,4 +202,37 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     wait_for("the count", || {
         (page(&agent, "/metrics")["counters"]["rolled_back_programs"] == 1).then_some(())
     });
+
+    // An operator lets it run again: while no agent runs, and while one does.
+    let digest = status["quarantined"][0]["digest"].as_str().unwrap();
+    let state = ground.folder.join("state");
+    let clear = |words: &[&str]| clear(&state, words);
+    let (told, well) = clear(&[]);
+    assert!(
+        well && told.contains(digest) && told.contains("rolled back as hot"),
+        "{told}"
+    );
+    assert!(told.contains("high_cpu, time 1"), "{told}");
+    let (told, well) = clear(&[&"ab".repeat(32)]);
+    assert!(!well && told.contains("not held back"), "{told}");
+    drop(agent);
+    assert!(clear(&[digest]).1);
+    let agent = self::agent(&ground, &registry.url(), &more);
+    becomes(&agent, "hot", "running");
+    let (told, _) = clear(&[]);
+    assert_eq!(told, "nothing is held back\n");
+    let flood = ground.flood(9);
+    goes(&agent, "hot");
+    drop(flood);
+    assert!(clear(&[digest]).1);
+    becomes(&agent, "hot", "running");
+}
+
+/// `programs clear`: what it said, and whether that was good.
+fn clear(state: &Path, words: &[&str]) -> (String, bool) {
+    let mut command = binary(&["programs", "clear"]);
+    command.args(words).arg("--programs-state-dir").arg(state);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    (said, output.status.success())
 }

@@ -1,6 +1,7 @@
 //! What is not trusted does not reach the kernel, and it is said why.
 
 use crate::ground::Ground;
+use crate::parts::{binary, wait_for};
 use crate::stand_ins::{
     HOST, Registry, Signer, Vault, agent, archive, becomes, drops, goes, manifest, page,
 };
@@ -188,6 +189,66 @@ fn a_key_that_vault_revokes_ends_what_it_signed() {
             .unwrap()
             .starts_with("transit/signing v2")
     );
+}
+
+#[test]
+fn keys_in_a_kv_store_count_until_its_secret_has_others() {
+    let Some(ground) = Ground::new() else { return };
+    let (registry, signer, next) = (Registry::start(), Signer::new(), Signer::new());
+    let vault = Vault::start(&Signer::new().0);
+    vault.keep(&[&signer]);
+    let archive = archive("guard");
+    let issue = |serial| drops(&archive, serial, &[9]);
+    registry.put("a7", &archive, Some(&signer.sign(&issue(1))));
+    let token = ground.folder.join("token");
+    std::fs::write(&token, "the-token\n").unwrap();
+    let url = vault.url();
+    let more = [
+        "--vault-url",
+        &url,
+        "--vault-kv-path",
+        "bpf-registry/signer",
+        "--vault-kv-field",
+        "keys",
+        "--vault-token-file",
+        token.to_str().unwrap(),
+        "--vault-refresh",
+        "1",
+    ];
+    const SOURCE: &str = "secret/bpf-registry/signer#keys";
+    let first = agent(&ground, &registry.url(), &more);
+    let running = becomes(&first, "a7", "running");
+    assert!(running["signed_by"].as_str().unwrap().starts_with(SOURCE));
+    let sources = page(&first, "/status")["key_sources"].clone();
+    assert_eq!(sources[0]["source"], SOURCE);
+    assert_eq!(sources[0]["keys"], 1);
+    let mut check = vec!["check", "--role", "aegis", "--registry-url"];
+    let registry_url = registry.url();
+    check.push(&registry_url);
+    check.extend(more);
+    let said = binary(&check).output().unwrap().stdout;
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains(&format!("1 keys in {SOURCE}")), "{said}");
+
+    // A secret that is away is no word about keys, neither for what runs nor at the next start.
+    vault.keep(&[]);
+    let failing = wait_for("the keys' loop to fail", || {
+        Some(first.task("programs-keys")).filter(|task| task["state"] == "failing")
+    });
+    let why = failing["last_error"]["message"].as_str().unwrap();
+    assert!(why.contains("the secret is deleted"), "{why}");
+    becomes(&first, "a7", "running");
+    drop(first);
+    let second = agent(&ground, &registry.url(), &more);
+    becomes(&second, "a7", "running");
+
+    vault.keep(&[&next]);
+    goes(&second, "a7");
+    assert!(!ground.has_xdp());
+    second.logged("is not trusted any more");
+    assert_eq!(becomes(&second, "a7", "failed")["code"], "unknown_key");
+    registry.put("a7", &archive, Some(&next.sign(&issue(2))));
+    becomes(&second, "a7", "running");
 }
 
 #[test]

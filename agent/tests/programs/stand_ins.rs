@@ -2,6 +2,7 @@
 //! works with them.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -113,9 +114,10 @@ fn answer(stock: &mut Stock, path: &str) -> Vec<u8> {
     }
 }
 
-/// A Vault with one transit key.
+/// A Vault with one transit key, and a KV store with one secret.
 pub(crate) struct Vault {
     key: Arc<Mutex<Value>>,
+    secret: Arc<Mutex<Value>>,
     port: u16,
 }
 
@@ -127,7 +129,8 @@ impl Vault {
             "keys": { "1": { "name": "ed25519", "public_key": public, "creation_time": "2026-01-05T08:00:00Z" } }
         }});
         let key = Arc::new(Mutex::new(key));
-        let answer = Arc::clone(&key);
+        let secret = Arc::new(Mutex::new(Value::Null));
+        let (answer, kept) = (Arc::clone(&key), Arc::clone(&secret));
         let played = Played::start(move |request| {
             let path = request.split(' ').nth(1).unwrap_or_default();
             let knows = request
@@ -138,13 +141,34 @@ impl Vault {
                 "/v1/transit/keys/signing" => {
                     http("200 OK", "", &answer.lock().unwrap().to_string())
                 }
+                "/v1/secret/data/bpf-registry/signer" => secret_answer(&kept.lock().unwrap()),
                 _ => http("404 Not Found", "", r#"{"errors":[]}"#),
             })
         });
         Self {
             key,
+            secret,
             port: played.port,
         }
+    }
+
+    /// Writes the next version of the secret, with these keys in its field `keys`; without any, it is deleted.
+    pub(crate) fn keep(&self, keys: &[&Signer]) {
+        let mut secret = self.secret.lock().unwrap();
+        let version = secret["data"]["metadata"]["version"].as_u64().unwrap_or(0) + 1;
+        let keys: Vec<String> = keys.iter().map(|signer| signer.public()).collect();
+        let deleted = keys.is_empty();
+        *secret = json!({
+            "request_id": "c9a4b1d2-52c6-41d2-8d2b-1b1f6a5f0f4b", "lease_id": "", "renewable": false, "lease_duration": 0,
+            "data": {
+                "data": if deleted { Value::Null } else { json!({ "keys": keys.join("\n") }) },
+                "metadata": {
+                    "created_time": "2026-01-05T08:00:00.1Z", "custom_metadata": null, "destroyed": false, "version": version,
+                    "deletion_time": if deleted { "2026-01-06T08:00:00.1Z" } else { "" },
+                },
+            },
+            "wrap_info": null, "warnings": null, "auth": null, "mount_type": "kv",
+        });
     }
 
     pub(crate) fn url(&self) -> String {
@@ -157,6 +181,15 @@ impl Vault {
         let mut key = self.key.lock().unwrap();
         key["data"]["keys"] = json!({ "2": { "public_key": public } });
         key["data"]["min_decryption_version"] = json!(2);
+    }
+}
+
+/// What a KV store of version 2 answers: 404 without a body where nothing is, and with one where something was.
+fn secret_answer(secret: &Value) -> Vec<u8> {
+    match secret.pointer("/data/data") {
+        None => http("404 Not Found", "", r#"{"errors":[]}"#),
+        Some(Value::Null) => http("404 Not Found", "", &secret.to_string()),
+        Some(_) => http("200 OK", "", &secret.to_string()),
     }
 }
 
@@ -230,6 +263,12 @@ pub(crate) fn drops(archive: &[u8], serial: u64, ports: &[u16]) -> Manifest {
 
 /// An agent of the aegis role that asks every second.
 pub(crate) fn agent(ground: &Ground, registry: &str, more: &[&str]) -> Agent {
+    let (mut command, port) = agent_command(ground, registry, more);
+    Agent::spawn(&mut command, port)
+}
+
+/// How such an agent is started, and the port of its pages.
+pub(crate) fn agent_command(ground: &Ground, registry: &str, more: &[&str]) -> (Command, u16) {
     let port = free_port();
     let port_text = port.to_string();
     let place = |name: &str| ground.folder.join(name).to_str().unwrap().to_owned();
@@ -253,7 +292,7 @@ pub(crate) fn agent(ground: &Ground, registry: &str, more: &[&str]) -> Agent {
         }
     }
     args.extend(more);
-    Agent::spawn(&mut binary(&args), port)
+    (binary(&args), port)
 }
 
 /// A page of the agent as JSON.

@@ -9,11 +9,9 @@ use crate::{Digest, Limits, Metadata, UnpackError};
 
 mod btf;
 mod functions;
-mod helper_names;
 
 use btf::Btf;
 use functions::Functions;
-pub use helper_names::helper_name;
 
 /// How much of a name is shown.
 const MAX_NAME_BYTES: usize = 256;
@@ -76,7 +74,7 @@ pub struct Program {
     pub section: String,
     /// Its length, without the functions it calls.
     pub instructions: usize,
-    /// The kernel's helpers it calls, by number, itself or through functions of the object. See [`helper_name`].
+    /// The kernel's helpers it calls, itself or through functions of the object, by their numbers in `linux/bpf.h`.
     pub helpers: BTreeSet<u32>,
     /// The kernel's other functions (kfuncs) it calls.
     pub kernel_functions: BTreeSet<String>,

@@ -23,13 +23,14 @@ mod sign;
 mod signature;
 mod unpack;
 pub mod vault_answer;
+mod vault_keys;
 mod verify;
 
 pub use digest::{Digest, NotADigest};
 pub use host::{BadHostId, HostId};
 pub use inspect::{
     ArchiveInspection, InspectError, Map, NotAnObject, ObjectInspection, Program, Section,
-    helper_name, inspect_archive, inspect_object,
+    inspect_archive, inspect_object,
 };
 pub use key::{Algorithm, KeyError, PublicKey};
 pub use keyring::{FetchedKeys, KeyRing, SignedBy};
@@ -51,4 +52,5 @@ pub use refusal::Refusal;
 pub use sign::{NoRandomness, SigningKey};
 pub use signature::{BadSignatureText, MANIFEST_DOMAIN, manifest_message};
 pub use unpack::UnpackError;
+pub use vault_keys::VaultKeys;
 pub use verify::{Candidate, Hints, Rules, SignedManifest, Trust, Verified, verify};

@@ -44,6 +44,20 @@ impl HighWaterMarks {
         true
     }
 
+    /// The same marks, but that of this name no higher than this serial: for a return to an issue that was installed on
+    /// this host before. They are for this one judgement, and are not stored.
+    ///
+    /// The caller has to know from its own state which issue that was (its serial and the digest of its archive), and to
+    /// compare: other old issues of the same serial pass as well.
+    #[must_use]
+    pub fn back_to(&self, name: &str, serial: u64) -> HighWaterMarks {
+        let mut marks = self.clone();
+        if let Some(mark) = marks.0.get_mut(name) {
+            *mark = serial.min(*mark);
+        }
+        marks
+    }
+
     /// As JSON: an object of names and serials.
     pub fn to_json(&self) -> String {
         serde_json::json!(self.0).to_string()

@@ -276,6 +276,24 @@ fn an_issue_below_the_mark_is_refused_for_its_name_alone() {
 }
 
 #[test]
+fn a_return_to_an_older_issue_is_one_judgement_and_lowers_no_mark() {
+    let mut bench = Bench::new(Policy::Strict);
+    let newer = bench.judge(signed(|manifest| manifest.serial = 8)).unwrap();
+    assert!(bench.marks.raise(&newer));
+    let marks = bench.marks.clone();
+    bench.marks = marks.back_to("egress_guard", 7);
+    assert!(bench.judge(candidate(&signer())).is_ok());
+    assert_eq!(
+        bench.refuses(signed(|manifest| manifest.serial = 6)),
+        "replayed"
+    );
+    assert_eq!(marks.of("egress_guard"), Some(8));
+    // It raises none and makes none.
+    assert_eq!(marks.back_to("egress_guard", 9), marks);
+    assert_eq!(marks.back_to("other", 1), marks);
+}
+
+#[test]
 fn what_nobody_signed_raises_no_mark() {
     let bench = Bench::new(Policy::InsecureAccept);
     let verified = bench.judge(candidate(&stranger())).unwrap();

@@ -19,8 +19,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bpf_artifact::http::{Endpoint, FetchError, Secret, Vault};
 use bpf_artifact::{
-    Algorithm, Candidate, FetchedKeys, KeyRing, Policy, SignedManifest, Trust, manifest_message,
-    vault_answer,
+    Algorithm, Candidate, FetchedKeys, KeyRing, Policy, SignedManifest, Trust, VaultKeys,
+    manifest_message, vault_answer,
 };
 use ring::rand::SystemRandom;
 use ring::signature::{
@@ -33,6 +33,21 @@ use material::{Bench, DAY, archive, manifest, monday};
 use server::{Answer, Asked, Server, client, json};
 
 const TOKEN: &str = "hvs.CAESIJ-test";
+
+fn transit(name: &str) -> VaultKeys {
+    VaultKeys::Transit {
+        mount: "transit".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn kv(path: &str, field: &str) -> VaultKeys {
+    VaultKeys::Kv {
+        mount: "secret".to_owned(),
+        path: path.to_owned(),
+        field: field.to_owned(),
+    }
+}
 
 /// One version of a transit key.
 enum Pair {
@@ -237,7 +252,7 @@ impl Stage {
     }
 
     async fn keys(&self) -> Result<FetchedKeys, FetchError> {
-        self.vault.transit_keys("transit", "bpf", monday()).await
+        self.vault.keys(&transit("bpf"), monday()).await
     }
 
     /// A manifest signed by the server, as a pipeline has it done.
@@ -403,7 +418,7 @@ async fn a_public_key_in_kv_is_found_by_its_field() {
     stage.fix("/v1/secret/data/bpf/signer%201", 200, answer.clone());
     let keys = stage
         .vault
-        .kv_keys("secret", "bpf/signer 1", "public_key", monday())
+        .keys(&kv("bpf/signer 1", "public_key"), monday())
         .await
         .unwrap();
     assert_eq!(
@@ -412,7 +427,7 @@ async fn a_public_key_in_kv_is_found_by_its_field() {
     );
     let error = stage
         .vault
-        .kv_keys("secret", "bpf/signer 1", "key", monday())
+        .keys(&kv("bpf/signer 1", "key"), monday())
         .await
         .unwrap_err();
     assert!(
@@ -429,7 +444,7 @@ async fn a_public_key_in_kv_is_found_by_its_field() {
     stage.fix("/v1/secret/data/bpf/gone", 404, deleted.clone());
     let error = stage
         .vault
-        .kv_keys("secret", "bpf/gone", "k", monday())
+        .keys(&kv("bpf/gone", "k"), monday())
         .await
         .unwrap_err();
     assert!(
@@ -439,7 +454,7 @@ async fn a_public_key_in_kv_is_found_by_its_field() {
     assert!(vault_answer::kv_keys(deleted.to_string().as_bytes(), "s", "k", monday()).is_err());
     let error = stage
         .vault
-        .kv_keys("secret", "bpf/none", "k", monday())
+        .keys(&kv("bpf/none", "k"), monday())
         .await
         .unwrap_err();
     assert!(error.to_string().ends_with("404 Not Found"), "{error}");
@@ -487,10 +502,7 @@ async fn a_wrong_token_is_denied_and_not_shown() {
         .unwrap()
         .token(Secret::parse("hvs.wrong").unwrap());
     let vault = Vault::new(client(), endpoint).unwrap();
-    let error = vault
-        .transit_keys("transit", "bpf", monday())
-        .await
-        .unwrap_err();
+    let error = vault.keys(&transit("bpf"), monday()).await.unwrap_err();
     assert!(error.is_denied() && error.to_string().ends_with("403 permission denied"));
     assert!(!format!("{vault:?}{error:?}").contains("hvs.wrong"));
 }
@@ -504,10 +516,7 @@ async fn the_headers_are_those_that_vault_wants() {
     assert_eq!(asked.header("x-vault-request"), Some("true"));
     assert_eq!(asked.header("x-vault-namespace"), None);
     let within = stage.vault.clone().namespace("team/a").unwrap();
-    within
-        .transit_keys("transit", "bpf", monday())
-        .await
-        .unwrap();
+    within.keys(&transit("bpf"), monday()).await.unwrap();
     assert_eq!(
         stage.server.asked()[0].header("x-vault-namespace"),
         Some("team/a")

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::program::{Breach, End, Program, Version};
 use crate::retry::Retry;
 use crate::signal::Signal;
-use crate::{ArtifactId, Barred, Digest, Event, History, Hold, Now, Quarantine, Settings, Status};
+use crate::{
+    ArtifactId, Assigned, Barred, Digest, Event, History, Hold, Now, Quarantine, ReturnTo,
+    Settings, Status,
+};
 
 /// What is remembered from plan to plan, and over restarts of the agent and of the host.
 ///
@@ -55,6 +58,26 @@ impl Memory {
         self.quarantine
             .iter()
             .filter(move |(_, quarantine)| quarantine.until > moment)
+    }
+
+    /// What may have to be loaded again: of each artifact what runs or ran last, and where that is
+    /// wanted the version to return to. The caller keeps the bytes of these.
+    pub fn versions(&self, return_to: ReturnTo) -> impl Iterator<Item = &Assigned> {
+        let returns = return_to == ReturnTo::Previous;
+        self.programs.values().flat_map(move |program| {
+            let previous = program.previous.as_ref().filter(|_| returns);
+            let versions = program.current.iter().chain(previous);
+            versions.map(|version| &version.loaded)
+        })
+    }
+
+    /// The issues that were rolled back and do not come back by themselves.
+    pub fn rolled_back_issues(&self) -> impl Iterator<Item = (&ArtifactId, &Digest)> {
+        self.programs.iter().flat_map(|(id, program)| {
+            let ended = program.ended.iter();
+            let rolled_back = ended.filter(|ended| ended.by == End::RolledBack);
+            rolled_back.map(move |ended| (id, &ended.digest))
+        })
     }
 
     /// Lets a digest run again that was rolled back, barred or failing: for the operator.

@@ -159,6 +159,13 @@ impl Memory {
         };
         if let Stage::Acting(retry) = &mut breach.stage {
             retry.fail(settings, now);
+            if let Action::RollBack {
+                undo: Undo::Return { .. },
+            } = step.action
+            {
+                // What is tried next is something else, an unload, and what does harm goes at once.
+                retry.at = now.boottime_seconds;
+            }
         }
         let event = Event {
             error: Some(clipped(&failure.message)),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::adopt::Role;
 use crate::plan::Draft;
-use crate::{Action, Assigned, Deadline, Hold, State, Step, Undo, Why};
+use crate::{Action, Assigned, Deadline, Hold, ReturnTo, State, Step, Undo, Why};
 
 impl<'a> Draft<'a> {
     /// Starts what does not run yet, as far as there are places.
@@ -20,27 +20,47 @@ impl<'a> Draft<'a> {
         let mut coming = freeing.saturating_sub(surplus);
         let mut free = most.saturating_sub(running);
         for entry in self.candidates() {
-            let deadline = match self.startable(entry) {
-                Ok(deadline) => deadline,
+            let startable = match self.startable(entry) {
+                Ok(deadline) => Some((entry.clone(), deadline)),
                 Err(hold) => {
                     self.hold(&entry.id, hold);
-                    continue;
+                    self.stand_in(entry)
                 }
+            };
+            let Some((entry, deadline)) = startable else {
+                continue;
             };
             if free > 0 {
                 free -= 1;
-                self.start(entry, deadline, None);
+                self.start(&entry, deadline, None);
             } else if coming > 0 || surplus > 0 {
                 coming = coming.saturating_sub(1);
                 self.hold(&entry.id, Hold::Full);
             } else {
-                self.contest(entry, deadline);
+                self.contest(&entry, deadline);
             }
         }
         let beaten = self.listed.beaten().filter(|entry| !self.runs(&entry.id));
         for entry in beaten.collect::<Vec<_>>() {
             self.hold(&entry.id, Hold::Superseded);
         }
+    }
+
+    /// What ran last in the place of an entry that may not run: after a restart or a reboot a version that was returned to goes on for
+    /// what is left of its time, as it would have without them.
+    fn stand_in(&self, entry: &Assigned) -> Option<(Assigned, Deadline)> {
+        if self.at.settings.return_to != ReturnTo::Previous {
+            return None;
+        }
+        let now = &self.at.now;
+        let ids = self.memory.programs.keys();
+        let absent = ids.filter(|id| **id == entry.id || !self.listed.has(id) && !self.runs(id));
+        absent
+            .filter_map(|id| self.memory.good_version(id))
+            .filter(|last| last.loaded.slot() == entry.slot() && last.loaded.digest != entry.digest)
+            .filter(|last| self.memory.bar_on(&last.loaded.digest, now).is_none())
+            .map(|last| (last.loaded.clone(), last.deadline(now)))
+            .find(|(_, deadline)| !deadline.is_over(now))
     }
 
     /// The entries that nothing runs for, in the order in which they get places.

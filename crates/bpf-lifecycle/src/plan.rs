@@ -126,11 +126,11 @@ impl Draft<'_> {
     /// Forgets the artifacts that neither run nor are assigned.
     fn forget(&mut self) {
         let known = !matches!(self.at.listing, Listing::Absent);
-        let (listed, roles) = (&self.listed, &self.roles);
+        let (listed, roles, touched) = (&self.listed, &self.roles, &self.touched);
         self.memory.programs.retain(|id, program| {
             let superseded = known && listed.has_successor(program);
             let runs = roles.iter().any(|role| role.id() == id);
-            runs || listed.has(id) || !program.unassigned && !superseded
+            runs || touched.contains(id) || listed.has(id) || !program.unassigned && !superseded
         });
         self.memory.tidy();
     }

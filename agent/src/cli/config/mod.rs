@@ -10,6 +10,8 @@ mod push;
 mod server;
 #[cfg(feature = "sigma")]
 mod sigma;
+#[cfg(feature = "aegis")]
+mod vault;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 #[cfg(feature = "guest")]
 pub(crate) use guest::{Guest, Manager, Report};
 #[cfg(feature = "aegis")]
-pub(crate) use programs::{Nats, Programs, Vault};
+pub(crate) use programs::{Nats, Programs};
 #[cfg(feature = "luna")]
 pub(crate) use push::{Backfill, Backlog, Push};
 #[cfg(any(feature = "luna", feature = "sigma"))]
@@ -27,6 +29,8 @@ pub(crate) use server::KeySource;
 pub(crate) use server::Server;
 #[cfg(feature = "sigma")]
 pub(crate) use sigma::{Api, Attribution, FirstContact, Lookup, Public, Scan, Sigma};
+#[cfg(feature = "aegis")]
+pub(crate) use vault::Vault;
 
 use super::layers::{Env, Layers, Mistake, Setting};
 use super::options::Opt;

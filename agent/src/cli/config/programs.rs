@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bpf_artifact::http::Secret as Token;
 use bpf_artifact::{HostId, Policy, PublicKey};
 use bpf_lifecycle::{Counting, Limits, ReturnTo, Settings};
 
-use super::server::{KeySource, Server, take_key, take_server};
+use super::server::{Server, take_server};
+use super::vault::{self, Vault};
 use crate::cli::layers::{Env, Layers};
 use crate::cli::values;
 
@@ -42,19 +42,6 @@ pub(crate) struct Registry {
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) server: Server,
     pub(crate) interval: Duration,
-}
-
-/// Who says which keys are trusted.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Vault {
-    pub(crate) url: String,
-    pub(crate) mount: String,
-    pub(crate) key: String,
-    pub(crate) token: KeySource,
-    pub(crate) namespace: Option<String>,
-    pub(crate) server: Server,
-    pub(crate) refresh: Duration,
-    pub(crate) max_age: Duration,
 }
 
 /// Who is told.
@@ -93,9 +80,6 @@ const MODE: &[(&str, ReturnTo)] = &[
     ("previous", ReturnTo::Previous),
 ];
 
-/// The name under which systemd hands over the token: `LoadCredential=aegis_vault_token:/path`.
-const CREDENTIAL: &str = "aegis_vault_token";
-
 /// Where the state is kept where nobody says otherwise.
 const STATE: &str = "/var/lib/aegisflux-agent";
 
@@ -109,7 +93,7 @@ pub(super) fn take(layers: &mut Layers, env: Env<'_>) -> Option<Option<Programs>
     let policy = layers.take("signature-policy", values::choice(POLICY));
     let given = layers.rank("public-key").is_some();
     let public_keys = layers.take("public-key", values::public_keys);
-    let vault = take_vault(layers, env);
+    let vault = vault::take(layers, env);
     let plain_http = layers.take("programs-plain-http", values::boolean);
     let cache = layers.take("cache-dir", values::path);
     let state = layers.take("programs-state-dir", values::path);
@@ -163,44 +147,6 @@ fn take_registry(layers: &mut Layers) -> Option<Registry> {
         server: server?,
         interval: interval?,
     })
-}
-
-fn take_vault(layers: &mut Layers, env: Env<'_>) -> Option<Option<Vault>> {
-    let url = layers.take("vault-url", values::http_url);
-    let key = layers.take("vault-key", values::segment);
-    let mount = layers.take("vault-mount", values::segment);
-    let check = |text: &str| {
-        Token::parse(text)
-            .map(drop)
-            .map_err(|error| error.to_string())
-    };
-    let token = take_key(
-        layers,
-        env,
-        "vault-token",
-        "vault-token-file",
-        CREDENTIAL,
-        check,
-    );
-    let namespace = layers.take("vault-namespace", values::text);
-    let ca = layers.take("vault-cacert", values::pem);
-    let refresh = layers.take("vault-refresh", values::duration(1..=DAY));
-    let max_age = layers.take("vault-max-age", values::duration(60..=30 * DAY));
-    let (url, mount, refresh, max_age) = (url?, mount?, refresh?, max_age?);
-    Some(key.map(|key| Vault {
-        url,
-        mount,
-        key,
-        token,
-        namespace,
-        server: Server {
-            ca,
-            client: None,
-            proxy_from_environment: false,
-        },
-        refresh,
-        max_age,
-    }))
 }
 
 fn take_lifecycle(layers: &mut Layers) -> Option<Settings> {
@@ -314,7 +260,7 @@ fn warn(layers: &mut Layers, programs: &Programs) {
         );
     } else if programs.public_keys.is_empty() && programs.vault.is_none() {
         warn(
-            "no key is trusted (--public-key and --vault-key are not set): no program will be loaded",
+            "no key is trusted (--public-key, --vault-key and --vault-kv-path are not set): no program will be loaded",
         );
     }
     if programs.cache.starts_with(Path::new("/tmp")) {

@@ -115,7 +115,7 @@ pub(super) const PROGRAMS: &[Opt] = &[
         "AGENT_VAULT_KEY",
         "NAME",
         "",
-        "Transit key whose versions are trusted; without it, Vault is not asked",
+        "Transit key whose versions are trusted",
     )
     .needs_restart(),
     option(
@@ -125,6 +125,33 @@ pub(super) const PROGRAMS: &[Opt] = &[
         "NAME",
         "transit",
         "Where the transit engine is mounted",
+    )
+    .needs_restart(),
+    option(
+        section::PROGRAMS,
+        "vault-kv-path",
+        "AGENT_VAULT_KV_PATH",
+        "PATH",
+        "",
+        "Secret in a KV store (version 2) whose public keys are trusted, such as `bpf-registry/signer`; without --vault-key and this one, Vault is not asked",
+    )
+    .needs_restart(),
+    option(
+        section::PROGRAMS,
+        "vault-kv-field",
+        "AGENT_VAULT_KV_FIELD",
+        "NAME",
+        "public_key",
+        "Field of that secret with the keys, in the forms of --public-key",
+    )
+    .needs_restart(),
+    option(
+        section::PROGRAMS,
+        "vault-kv-mount",
+        "AGENT_VAULT_KV_MOUNT",
+        "NAME",
+        "secret",
+        "Where the KV store is mounted",
     )
     .needs_restart(),
     option(

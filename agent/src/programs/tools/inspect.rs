@@ -2,10 +2,9 @@
 
 use bpf_artifact::{
     ArchiveInspection, Candidate, Digest, HighWaterMarks, Hints, HostId, KeyRing, Limits, Map,
-    Metadata, ObjectInspection, Policy, Rules, helper_name, inspect_archive, inspect_object,
-    verify,
+    Metadata, ObjectInspection, Policy, Rules, inspect_archive, inspect_object, verify,
 };
-use bpf_host::ScannedObject;
+use bpf_host::{ScannedObject, function_name};
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
@@ -233,14 +232,9 @@ fn program_rows(object: &ObjectInspection, scanned: Option<&ScannedObject>) -> V
 }
 
 fn calls(program: &bpf_artifact::Program) -> Vec<String> {
-    let helpers = program
-        .helpers
-        .iter()
-        .map(|number| match helper_name(*number) {
-            Some(name) => name.to_owned(),
-            None => format!("helper {number}"),
-        });
+    let helpers = program.helpers.iter();
     helpers
+        .map(|number| function_name(*number))
         .chain(program.kernel_functions.iter().cloned())
         .collect()
 }

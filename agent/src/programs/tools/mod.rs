@@ -1,5 +1,6 @@
 //! `programs …`: for people and pipelines that make, sign and check programs, and for hosts that run them.
 
+mod clear;
 mod doctor;
 mod host;
 mod input;
@@ -35,6 +36,11 @@ pub(crate) fn run(wanted: &Programs) -> Result<Told, String> {
         Programs::Verify(verify) => verify::run(verify),
         Programs::Inspect(inspect) => inspect::run(inspect),
         Programs::Doctor { places, json } => doctor::run(places, *json),
+        Programs::Clear {
+            state,
+            host,
+            digest,
+        } => clear::run(state, host, digest.as_ref()),
         Programs::Reap { places, all } => reap::run(places, *all),
     }
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::ask::{Question, Reply};
 use super::{BadEndpoint, Endpoint, FetchError};
-use crate::FetchedKeys;
 use crate::vault_answer::{self, TokenState};
+use crate::{FetchedKeys, VaultKeys};
 
 /// More than any answer that is asked for here.
 const MAX_BYTES: u64 = 4 << 20;
@@ -62,32 +62,27 @@ impl Vault {
         })
     }
 
-    /// The keys of `GET /v1/MOUNT/keys/NAME`, with the time they were asked for, which is `now`.
-    pub async fn transit_keys(
+    /// The keys of a place, with the time they were asked for, which is `now`: `GET /v1/MOUNT/keys/NAME` of a transit
+    /// engine, or `GET /v1/MOUNT/data/PATH` of a KV store.
+    pub async fn keys(
         &self,
-        mount: &str,
-        name: &str,
+        place: &VaultKeys,
         now: SystemTime,
     ) -> Result<FetchedKeys, FetchError> {
-        let reply = self.get([mount, "keys", name]).await?;
-        vault_answer::transit_keys(&reply.body, &format!("{mount}/{name}"), now)
-            .map_err(|error| reply.unexpected(error))
-    }
-
-    /// The public keys in a field of the secret `GET /v1/MOUNT/data/PATH` of a KV store of version 2.
-    pub async fn kv_keys(
-        &self,
-        mount: &str,
-        path: &str,
-        field: &str,
-        now: SystemTime,
-    ) -> Result<FetchedKeys, FetchError> {
-        let reply = self
-            .get([mount, "data"].into_iter().chain(path.split('/')))
-            .await?;
-        let source = format!("{mount}/{path}#{field}");
-        vault_answer::kv_keys(&reply.body, &source, field, now)
-            .map_err(|error| reply.unexpected(error))
+        let source = place.to_string();
+        match place {
+            VaultKeys::Transit { mount, name } => {
+                let reply = self.get([mount, "keys", name]).await?;
+                vault_answer::transit_keys(&reply.body, &source, now)
+                    .map_err(|error| reply.unexpected(error))
+            }
+            VaultKeys::Kv { mount, path, field } => {
+                let parts = [mount, "data"].into_iter().chain(path.split('/'));
+                let reply = self.get(parts).await?;
+                vault_answer::kv_keys(&reply.body, &source, field, now)
+                    .map_err(|error| reply.unexpected(error))
+            }
+        }
     }
 
     /// What the token may still do: `lookup-self`.

@@ -325,8 +325,9 @@ impl Play {
             let listed = self.ask != Ask::Absent
                 && self.world.listed.iter().any(|entry| entry.id == step.id);
             match &step.action {
-                Action::Start { evicts, .. } => {
-                    assert!(listed, "starts what is not listed: {step:?}");
+                Action::Start { new, evicts, .. } => {
+                    let stands_in = self.ask != Ask::Absent && self.stands_in(new);
+                    assert!(listed || stands_in, "starts what is not listed: {step:?}");
                     assert!(evicts.as_ref().is_none_or(runs), "{step:?}");
                 }
                 Action::Replace { old, .. } => assert!(listed && runs(old), "{step:?}"),
@@ -334,6 +335,13 @@ impl Play {
             }
             self.check_reason(step);
         }
+    }
+
+    /// Whether it may run in the place of an entry of its name that may not.
+    fn stands_in(&self, new: &Assigned) -> bool {
+        let mut listed = self.world.listed.iter();
+        self.world.settings.return_to == ReturnTo::Previous
+            && listed.any(|entry| entry.name == new.name && entry.digest != new.digest)
     }
 
     fn check_reason(&self, step: &Step) {

@@ -289,14 +289,74 @@ fn it_goes_back_over_the_name_too() {
 }
 
 #[test]
-fn a_return_that_fails_becomes_an_unload() {
+fn what_was_returned_to_goes_on_after_a_restart_and_a_reboot_for_the_rest_of_its_time() {
+    let told = |name: &str| {
+        format!(
+            "! {name} initiated manual r1, {name} in_progress manual r1, {name} completed manual r1"
+        )
+    };
+    let told_a = told("a");
+    check(&format!(
+        "set return=previous
+         list a => start a@1
+         wait 1000
+         list a@2 => replace a by a@2
+         ask a operator r1 => undo a@2 to a@1 | a rolled-back {told_a}
+         lose a => start a@1 | a rolled-back
+         reboot 600 => start a@1 | a rolled-back
+         list a@3 => replace a by a@3
+         list a@2 => | a rolled-back
+         wait 1999 => | a rolled-back"
+    ));
+    let told_v2 = told("v2");
+    check(&format!(
+        "set return=previous
+         list v1:name=g => start v1@1
+         list v2@2:name=g => replace v1 by v2@2
+         ask v2 operator r1 => undo v2@2 to v1@1 | v2 rolled-back {told_v2}
+         lose v1 => start v1@1 | v2 rolled-back
+         list v2@2:name=g => | v2 rolled-back
+         list => stop v1@1 unassigned"
+    ));
+    // Where nothing is returned to, nothing comes back either.
+    check(&format!(
+        "list a => start a@1
+         list a@2 => replace a by a@2
+         ask a operator r1 => undo a@2 | a rolled-back {told_a}
+         lose a => | a rolled-back"
+    ));
+}
+
+#[test]
+fn what_was_rolled_back_is_told_until_it_is_cleared() {
+    let mut world = crate::world::World::new();
+    world.listed = vec![crate::world::entry("a")];
+    world.settle(crate::world::Ask::Fresh);
+    let signal = bpf_lifecycle::Signal {
+        id: crate::world::id("a"),
+        caller: bpf_lifecycle::Caller::Operator,
+        request_id: None,
+        remark: None,
+    };
+    let _ = world.memory.signal(signal);
+    world.settle(crate::world::Ask::Kept);
+    let told: Vec<_> = world.memory.rolled_back_issues().collect();
+    let digest = crate::world::digest(1);
+    assert_eq!(told, [(&crate::world::id("a"), &digest)]);
+    assert_eq!(world.memory.quarantined(&world.now).count(), 1);
+    world.memory.clear(&digest);
+    assert_eq!(world.memory.rolled_back_issues().count(), 0);
+    assert_eq!(world.memory.quarantined(&world.now).count(), 0);
+}
+
+#[test]
+fn a_return_that_fails_becomes_an_unload_at_once() {
     check(
         "set return=previous
          list a => start a@1
          list a@2 => replace a by a@2
          fail a@1
-         ask a operator r1 => undo a@2 to a@1 | a backing-off ! a initiated manual r1, a in_progress manual r1, a failed manual r1
-         wait 30 => undo a@2 | a rolled-back ! a completed manual r1",
+         ask a operator r1 => undo a@2 to a@1, undo a@2 | a rolled-back ! a initiated manual r1, a in_progress manual r1, a failed manual r1, a completed manual r1",
     );
 }
 
