@@ -49,6 +49,7 @@ pub(crate) fn get(place: SocketAddr, path: &str, deadline: Instant) -> std::io::
 }
 
 /// Why there is no answer, without the kernel's number for it.
+#[cfg(feature = "terminal")]
 pub(crate) fn reason(error: &Error) -> String {
     match (error.kind(), error.raw_os_error()) {
         (ErrorKind::ConnectionRefused, _) => "nothing listens there".to_owned(),

@@ -124,7 +124,6 @@ fn refused(what: String, advice: &'static str) -> Finding {
     }
 }
 
-#[cfg(feature = "terminal")]
 fn without_port(place: &HostPlace) -> Finding {
     let place = crate::place::Place::new(place);
     match crate::process::running_agent(place.proc()) {
@@ -142,14 +141,6 @@ fn without_port(place: &HostPlace) -> Finding {
             "start it; if it has a port, give --metrics-port as it has it",
         ),
     }
-}
-
-#[cfg(not(feature = "terminal"))]
-fn without_port(_: &HostPlace) -> Finding {
-    refused(
-        "the agent has no port to ask".to_owned(),
-        "set --metrics-port",
-    )
 }
 
 fn for_people(finding: &Finding) -> String {

@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod cli;
 mod clock;
+#[cfg(feature = "terminal")]
 mod health;
 mod http;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
@@ -17,6 +18,8 @@ mod logfile;
 mod logging;
 mod loops;
 mod notify;
+#[cfg(feature = "terminal")]
+mod once;
 mod place;
 #[cfg(feature = "sigma")]
 mod ports;
@@ -73,12 +76,18 @@ fn main() -> ExitCode {
 fn run(command: Command, call: Call<'_>) -> ExitCode {
     match command {
         Command::Print(text) => say(&text),
+        #[cfg(feature = "terminal")]
         Command::Health(wanted) => {
             let told = health::run(&wanted);
             say_and(&told.text, told.healthy)
         }
         #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Command::Info { config, json } => say(&info::describe(&config, json)),
+        #[cfg(feature = "terminal")]
+        Command::Once(wanted) => match once::run(*wanted) {
+            Ok(text) => say(&text),
+            Err(why) => finish(Err(why)),
+        },
         Command::Check(wanted) => match check::run(&wanted) {
             Ok(report) => {
                 let told = say(&report.text);
@@ -133,6 +142,7 @@ fn say(text: &str) -> ExitCode {
 }
 
 /// Prints, and fails where what is printed is no good news.
+#[cfg(feature = "terminal")]
 fn say_and(text: &str, well: bool) -> ExitCode {
     match say(text) {
         ExitCode::SUCCESS if !well => ExitCode::FAILURE,

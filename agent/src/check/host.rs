@@ -98,7 +98,7 @@ fn agent_at(address: IpAddr, port: u16) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         let reply = ask::get(SocketAddr::new(way, port), "/version", deadline).ok()?;
         let body: serde_json::Value = serde_json::from_str(&reply.body).ok()?;
-        (body.get("name")? == "sigma-agent")
+        (reply.status == 200 && body.get("name")? == "sigma-agent")
             .then(|| body.get("version")?.as_str().map(str::to_owned))?
     })
 }

@@ -22,6 +22,7 @@ pub(super) const CHECK_EXITS: Exits = &[
     (64, "mistake in the command line"),
 ];
 
+#[cfg(feature = "terminal")]
 pub(super) const HEALTH_EXITS: Exits = &[
     (0, "healthy"),
     (1, "not healthy"),

@@ -22,6 +22,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 #[cfg(feature = "lab")]
 use std::path::PathBuf;
+#[cfg(feature = "terminal")]
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -42,9 +43,13 @@ pub(crate) enum Command {
     /// Show this host once.
     #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     Info { config: Box<Config>, json: bool },
+    /// Show what the agent would tell others about this host.
+    #[cfg(feature = "terminal")]
+    Once(Box<OnceWanted>),
     /// Tell whether the agent would run well here with this configuration.
     Check(Box<CheckWanted>),
     /// Ask the agent that runs here whether it is well.
+    #[cfg(feature = "terminal")]
     Health(HealthWanted),
     /// Show the ports of this host once, or hand out free ones.
     #[cfg(feature = "sigma")]
@@ -72,7 +77,26 @@ pub(crate) struct CheckWanted {
     pub(crate) json: bool,
 }
 
+/// What `sigma-agent once` is to show.
+#[cfg(feature = "terminal")]
+#[derive(Debug)]
+pub(crate) struct OnceWanted {
+    pub(crate) config: Config,
+    pub(crate) form: Form,
+}
+
+/// How `sigma-agent once` shows it.
+#[cfg(feature = "terminal")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    People,
+    Json,
+    /// The metrics page alone.
+    Metrics,
+}
+
 /// What `sigma-agent health` is to ask.
+#[cfg(feature = "terminal")]
 #[derive(Debug)]
 pub(crate) struct HealthWanted {
     /// `None`: the agent has no port.
@@ -224,6 +248,9 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
                 json: sub.get_flag("json"),
             })))
         }
+        #[cfg(feature = "terminal")]
+        Some(("once", sub)) => once(role, sub, call.env),
+        #[cfg(feature = "terminal")]
         Some(("health", sub)) => health(role, sub, call.env).map(Command::Health),
         #[cfg(feature = "terminal")]
         Some(("completions", sub)) => {
@@ -281,6 +308,7 @@ pub(crate) fn reload(call: Call<'_>) -> Result<Config, Refusal> {
 }
 
 /// The configuration of a command that talks to no server: what is not sent needs no key.
+#[cfg(feature = "terminal")]
 fn idle(
     role: Role,
     matches: &ArgMatches,
@@ -299,6 +327,28 @@ fn idle(
         .map_err(Refusal::Mistakes)
 }
 
+/// The configuration of a start, without its secrets: nothing is sent, and whoever looks may not be allowed to read them.
+#[cfg(feature = "terminal")]
+fn once(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<Command, Refusal> {
+    let instead = |option: &Opt| match option.name {
+        "programs" => Some(OsString::from("false")),
+        // The push wants a key, whichever.
+        "push-key" => Some(OsString::from("none")),
+        _ => None,
+    };
+    let loaded = load_with(role, matches, env, &subcommands::about_once, &instead);
+    let form = match (matches.get_flag("metrics"), matches.get_flag("json")) {
+        (true, _) => Form::Metrics,
+        (false, true) => Form::Json,
+        (false, false) => Form::People,
+    };
+    Ok(Command::Once(Box::new(OnceWanted {
+        config: loaded.config.map_err(Refusal::Mistakes)?,
+        form,
+    })))
+}
+
+#[cfg(feature = "terminal")]
 fn health(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<HealthWanted, Refusal> {
     let text = matches
         .get_one::<OsString>("timeout")

@@ -1,5 +1,6 @@
 //! The subcommands: what each is about, which options it takes, and what its help says.
 
+#[cfg(feature = "terminal")]
 use std::ffi::OsString;
 #[cfg(feature = "lab")]
 use std::path::PathBuf;
@@ -7,19 +8,24 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Command};
 
 use super::arguments::arguments;
+use super::help::{CHECK_EXITS, Exits, Words};
 #[cfg(feature = "terminal")]
-use super::help::EXITS;
-use super::help::{CHECK_EXITS, Exits, HEALTH_EXITS, Words};
-use super::options::{Opt, section};
+use super::help::{EXITS, HEALTH_EXITS};
+use super::options::Opt;
+#[cfg(feature = "terminal")]
+use super::options::section;
 use super::role::Role;
 
 /// Every subcommand that this program was built with, in the order of the help.
 pub(super) fn all(role: Role) -> Vec<Command> {
     vec![
         check(role),
+        #[cfg(feature = "terminal")]
         health(role),
         #[cfg(feature = "terminal")]
         info(role),
+        #[cfg(feature = "terminal")]
+        once(role),
         #[cfg(feature = "sigma")]
         ports(role),
         #[cfg(feature = "luna")]
@@ -88,6 +94,7 @@ fn check(role: Role) -> Command {
     .arg(json())
 }
 
+#[cfg(feature = "terminal")]
 fn health(role: Role) -> Command {
     const NOTES: &str = "\
 Asks GET /healthz, which wants no token, of each port in turn, on this host; the first agent that answers decides. The port is found as the \
@@ -127,6 +134,35 @@ fn info(role: Role) -> Command {
         "Show what the agent knows about this host, once",
         &about_host,
         words("Asks no server and opens no port.", EXAMPLES, EXITS),
+    )
+    .arg(json())
+}
+
+#[cfg(feature = "terminal")]
+fn once(role: Role) -> Command {
+    const NOTES: &str = "\
+Reads this host once and prints what would leave it with this configuration, and to whom: the bodies of requests without the keys, and \
+the pages that others may read. Nothing is sent, nobody is asked, no port is opened, no key is read. `info` tells more about the host; \
+this tells what others get to know of it.
+
+--metrics prints the page that Prometheus would read, for the textfile collector of node_exporter, say.";
+    const EXAMPLES: &str = "\
+{agent} once
+{agent} once --json | jq '.tells[].to'
+{agent} once --metrics --port-scan > /var/lib/node_exporter/sigma.prom.new";
+    subcommand(
+        role,
+        "once",
+        "Show what the agent would tell others about this host, read once; nothing is sent",
+        &about_once,
+        words(NOTES, EXAMPLES, EXITS),
+    )
+    .arg(
+        Arg::new("metrics")
+            .long("metrics")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("json")
+            .help("Print the metrics page of this host, as Prometheus reads it"),
     )
     .arg(json())
 }
@@ -273,6 +309,7 @@ fn lab(role: Role) -> Command {
 }
 
 /// Where the agent's own server is; its health page asks for no token.
+#[cfg(feature = "terminal")]
 pub(super) fn about_health(option: &Opt) -> bool {
     section::GENERAL == option.section
         || matches!(
@@ -284,6 +321,24 @@ pub(super) fn about_health(option: &Opt) -> bool {
 #[cfg(feature = "terminal")]
 fn is_role(option: &Opt) -> bool {
     option.name == "role"
+}
+
+/// What decides what is told, but no secret, and no file that holds one.
+#[cfg(feature = "terminal")]
+pub(super) fn about_once(option: &Opt) -> bool {
+    let secret = option.secret || option.value == Some("FILE");
+    // Whether the push is on, and that it wants a key, is known without the key.
+    matches!(option.name, "config" | "push-key") || !secret && !is_about_programs(option)
+}
+
+#[cfg(all(feature = "terminal", feature = "aegis"))]
+fn is_about_programs(option: &Opt) -> bool {
+    [section::PROGRAMS, section::NATS].contains(&option.section) && option.name != "programs"
+}
+
+#[cfg(all(feature = "terminal", not(feature = "aegis")))]
+fn is_about_programs(_: &Opt) -> bool {
+    false
 }
 
 #[cfg(feature = "terminal")]
