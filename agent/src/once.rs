@@ -16,6 +16,7 @@ use crate::place::Place;
 #[cfg(feature = "sigma")]
 use crate::ports::{Holders, Ports};
 use crate::shared::Shared;
+use crate::terminal::Progress;
 
 /// Something that others get to know.
 struct Told {
@@ -28,7 +29,8 @@ struct Told {
 }
 
 /// The text to print.
-pub(crate) fn run(wanted: OnceWanted) -> Result<String, String> {
+pub(crate) fn run(wanted: OnceWanted, progress: &Progress) -> Result<String, String> {
+    progress.at("reading this host");
     let here = Here::new(wanted.config);
     if wanted.form == Form::Metrics {
         return here.metrics();

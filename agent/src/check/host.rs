@@ -13,6 +13,13 @@ use crate::place::Place;
 /// How long something on this host may take to say what it is.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How to find out who has a port.
+const WHO: &str = if cfg!(feature = "sigma") {
+    "`ports --range PORT` tells who has it; or set --metrics-port"
+} else {
+    "`ss -ltnp` tells who has it; or set --metrics-port"
+};
+
 pub(super) fn look(config: &Config, place: &Place) -> Vec<Finding> {
     let mut findings = vec![hostname(config, place)];
     findings.extend(container(config, place));
@@ -77,17 +84,13 @@ fn listener(server: &Http, port: u16) -> Finding {
                     ABOUT,
                     format!("{place} is served by a running agent, {version}"),
                 ),
-                None => Finding::broken(
-                    ABOUT,
-                    format!("{place} is taken by another program"),
-                    "see who has it with `ss -ltnp`, or set --metrics-port",
-                ),
+                None => Finding::broken(ABOUT, format!("{place} is taken by another program"), WHO),
             }
         }
         Err(error) => Finding::broken(
             ABOUT,
             format!("cannot listen on {place}: {error}"),
-            "set --metrics-address and --metrics-port",
+            http::listen_advice(&error),
         ),
     }
 }

@@ -17,6 +17,18 @@ flag over environment over file over default.";
 #[cfg(feature = "terminal")]
 const WIDEST: usize = 110;
 
+const GUEST_EXAMPLES: &str = "\
+{agent}
+{agent} --metrics-port 8080,9000
+{agent} check";
+
+/// A build for guests alone has no words for other roles.
+#[cfg(not(feature = "terminal"))]
+fn examples(_: Role) -> &'static str {
+    GUEST_EXAMPLES
+}
+
+#[cfg(feature = "terminal")]
 fn examples(role: Role) -> &'static str {
     match role {
         Role::Sigma => {
@@ -31,12 +43,7 @@ fn examples(role: Role) -> &'static str {
 {agent} --server-url https://api.example --api-key-file /etc/lunasentri/key --interval 10s
 {agent} check"
         }
-        Role::Guest => {
-            "\
-{agent}
-{agent} --metrics-port 8080,9000
-{agent} check"
-        }
+        Role::Guest => GUEST_EXAMPLES,
         Role::Aegis => {
             "\
 {agent} --host-id db-02 --registry-url https://registry.example --public-key KEY

@@ -15,6 +15,7 @@ pub(crate) mod programs_command;
 #[cfg(feature = "aegis")]
 mod programs_values;
 mod role;
+mod spelling;
 mod subcommands;
 mod values;
 
@@ -30,6 +31,8 @@ use clap::ArgMatches;
 pub(crate) use config::*;
 pub(crate) use layers::{Env, Mistake, Origin, Setting};
 use options::Opt;
+#[cfg(feature = "sigma")]
+pub(crate) use options::flag;
 #[cfg(feature = "sigma")]
 use options::section;
 pub(crate) use role::Role;
@@ -198,7 +201,9 @@ impl fmt::Display for Refusal {
                 for mistake in mistakes {
                     writeln!(f, "  {mistake}")?;
                 }
-                f.write_str("Nothing was started. All options: sigma-agent --help")
+                f.write_str(
+                    "Nothing was started. --help has all options, docs/CONFIG.md explains them",
+                )
             }
         }
     }
@@ -211,6 +216,36 @@ pub(crate) struct Call<'a> {
     pub(crate) program: &'a OsStr,
     pub(crate) args: &'a [OsString],
     pub(crate) env: Env<'a>,
+    /// The names of all variables there are.
+    #[cfg(feature = "terminal")]
+    pub(crate) variables: &'a dyn Fn() -> Vec<OsString>,
+}
+
+impl Call<'_> {
+    /// Warns of variables that look like one of ours and are none. Other programs may have some that begin alike.
+    #[cfg(feature = "terminal")]
+    fn warn_of_variables(self, role: Role, config: &mut Config) {
+        let known: Vec<&str> = options::all()
+            .flat_map(|option| option.variables(role))
+            .collect();
+        for name in (self.variables)() {
+            let name = name.to_string_lossy();
+            let Some((prefix, word)) = options::after_prefix(&name) else {
+                continue;
+            };
+            let alike = known.iter().filter_map(|one| one.strip_prefix(prefix));
+            if !known.contains(&&*name)
+                && let Some(meant) = spelling::nearest(word, alike)
+            {
+                config.warnings.push(format!(
+                    "the environment has {name}, which is no option of this agent; did you mean {prefix}{meant}?"
+                ));
+            }
+        }
+    }
+
+    #[cfg(not(feature = "terminal"))]
+    fn warn_of_variables(self, _: Role, _: &mut Config) {}
 }
 
 /// Understands a command line.
@@ -222,7 +257,9 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
         .try_get_matches_from(arguments::as_this_role_writes_them(role, call.args));
     let matches = match matches {
         Ok(matches) => matches,
-        Err(error) if error.use_stderr() => return Err(Refusal::Usage(usage(role, &error))),
+        Err(error) if error.use_stderr() => {
+            return Err(Refusal::Usage(usage(role, call.args, &error)));
+        }
         Err(error) => return Ok(Command::Print(error.to_string())),
     };
     let load = |matches: &ArgMatches, wanted: &dyn Fn(&Opt) -> bool| {
@@ -230,7 +267,8 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     };
     let all = |_: &Opt| true;
     let running = |matches: &ArgMatches, wanted: &dyn Fn(&Opt) -> bool| {
-        let config = load(matches, wanted).config.map_err(Refusal::Mistakes)?;
+        let mut config = load(matches, wanted).config.map_err(Refusal::Mistakes)?;
+        call.warn_of_variables(role, &mut config);
         Ok(Box::new(config))
     };
     match matches.subcommand() {
@@ -240,7 +278,10 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
             json: sub.get_flag("json"),
         }),
         Some(("check", sub)) => {
-            let loaded = load(sub, &all);
+            let mut loaded = load(sub, &all);
+            if let Ok(config) = &mut loaded.config {
+                call.warn_of_variables(role, config);
+            }
             Ok(Command::Check(Box::new(CheckWanted {
                 role,
                 config: loaded.config,
@@ -286,17 +327,29 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
 }
 
 /// The parser's words, and where they do not say what to do, ours.
-fn usage(role: Role, error: &clap::Error) -> String {
+fn usage(role: Role, args: &[OsString], error: &clap::Error) -> String {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-    let subcommand = error.get(ContextKind::InvalidSubcommand);
-    match (error.kind(), subcommand) {
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
         (ErrorKind::ArgumentConflict, Some(ContextValue::String(name))) => format!(
             "error: options stand after the command: {} {name} [OPTIONS]\n",
             role.program()
         ),
+        (ErrorKind::UnknownArgument, _) => match with_one_dash(role, args) {
+            Some(name) => format!("error: names of options have two dashes: --{name}\n"),
+            None => error.to_string(),
+        },
         _ => error.to_string(),
     }
+}
+
+/// The option that was written `-name`, if one was.
+fn with_one_dash(role: Role, args: &[OsString]) -> Option<&'static str> {
+    args.iter().find_map(|arg| {
+        let word = arg.to_str()?.strip_prefix('-')?.split('=').next()?;
+        let mut names = options::all().map(|option| option.name(role));
+        names.find(|name| *name == word)
+    })
 }
 
 /// Loads the configuration once more, for a reload.

@@ -181,7 +181,10 @@ port=$({agent} ports allocate 1)
     let count = Arg::new("count")
         .value_name("N")
         .required(true)
-        .value_parser(clap::value_parser!(usize))
+        .value_parser(|text: &str| {
+            text.parse::<usize>()
+                .map_err(|_| "allowed: a number, 1 to 100")
+        })
         .help("How many, 1 to 100");
     let allocate = words(
         "Each was proved free a moment ago, TCP and UDP; it is not kept for you: take it soon.",
@@ -295,7 +298,10 @@ fn lab(role: Role) -> Command {
             Arg::new("api-port")
                 .long("api-port")
                 .value_name("PORT")
-                .value_parser(clap::value_parser!(u16))
+                .value_parser(|text: &str| {
+                    text.parse::<u16>()
+                        .map_err(|_| "allowed: a port number, 0 to 65535")
+                })
                 .help("Port of the API on 127.0.0.1; default: 3000, or a free one if that is taken"),
         )
         .arg(

@@ -13,6 +13,7 @@ use portscan::{PortRanges, Sources};
 
 #[cfg(feature = "guest")]
 use super::config::Manager;
+use super::spelling::hint;
 
 type Parsed<T> = Result<T, String>;
 
@@ -41,7 +42,8 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
             .map(|(_, choice)| *choice)
             .ok_or_else(|| {
                 let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                format!("allowed: {}", names.join(", "))
+                let hint = hint(&value.to_ascii_lowercase(), names.iter().copied());
+                format!("allowed: {}{hint}", names.join(", "))
             })
     }
 }

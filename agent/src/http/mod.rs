@@ -38,7 +38,7 @@ use answer::{Answer, error, method_not_allowed, text};
 pub(crate) use connection::Limits;
 #[cfg(all(feature = "guest", feature = "terminal"))]
 pub(crate) use guest::figures as guest_page;
-pub(crate) use listen::{listen, try_port};
+pub(crate) use listen::{advice as listen_advice, listen, try_port};
 pub(crate) use metrics::Scrapes;
 #[cfg(feature = "terminal")]
 pub(crate) use metrics::page_of_host;

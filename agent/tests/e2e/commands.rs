@@ -1,6 +1,6 @@
 //! The commands beside the agent: completions in real shells, the manual page, health.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
@@ -416,4 +416,154 @@ fn once_writes_the_page_that_a_scrape_of_the_host_has() {
         !once.contains("process_") && !once.contains("sigma_agent_"),
         "nothing of the process itself"
     );
+}
+
+#[test]
+fn errors_about_files_say_why_and_what_to_do() {
+    let folder = folder("errors");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (missing, log) = (path("missing"), path("missing/agent.log"));
+    let state = path("state");
+    for (args, code, parts) in [
+        (
+            vec!["--config", &missing],
+            64,
+            ["there is no such file", "name another one"],
+        ),
+        (
+            vec!["--api-key-file", &missing],
+            64,
+            ["--api-key-file", "there is no such file"],
+        ),
+        (
+            vec!["--http-token-file", &missing],
+            64,
+            ["--http-token-file", "there is no such file"],
+        ),
+        (
+            vec!["--api-ca", &missing],
+            64,
+            ["--api-ca", "there is no such file"],
+        ),
+        (
+            vec!["--config", folder.to_str().unwrap()],
+            64,
+            ["--config", "not a regular file"],
+        ),
+        (
+            vec!["--log-file", &log],
+            1,
+            ["cannot open the log file", "or set --log-file"],
+        ),
+        (
+            vec!["backlog", "--push-state-dir", &state],
+            1,
+            [&state, "--push-state-dir"],
+        ),
+        (
+            vec!["programs", "inspect", &missing],
+            1,
+            [&missing, "there is no such file"],
+        ),
+        (
+            vec!["ports", "allocate", "many"],
+            64,
+            ["'many'", "1 to 100"],
+        ),
+    ] {
+        let output = run(&args);
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+        for part in parts {
+            assert!(said.contains(part), "{args:?} lacks {part:?}:\n{said}");
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_key_that_the_user_may_not_read_is_told_with_the_user_and_the_way_out() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    let folder = folder("rights");
+    let key = folder.join("key");
+    std::fs::write(&key, "k\n").unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = binary(&["--api-key-file", key.to_str().unwrap()]);
+    match command.uid(65534).gid(65534).output() {
+        Ok(output) => {
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(64), "{said}");
+            assert!(
+                said.contains("user 65534 may not read it") && said.contains("0640"),
+                "{said}"
+            );
+        }
+        // Not root, or the binary is where others may not look.
+        Err(error) => println!("skipped: cannot run as another user: {error}"),
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What a terminal shows of a command, up to `part` or to its end.
+fn on_a_terminal(command: &str, env: &[(&str, &str)], part: &str) -> String {
+    let mut child = Command::new("script")
+        .args(["-qefc", command, "/dev/null"])
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm")
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let mut shown = Vec::new();
+    let mut bytes = [0; 1024];
+    while !String::from_utf8_lossy(&shown).contains(part) {
+        match out.read(&mut bytes) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => shown.extend_from_slice(&bytes[..count]),
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn colours_are_for_terminals_and_not_for_those_who_want_none() {
+    if !is_there("script") {
+        return;
+    }
+    let agent = env!("CARGO_BIN_EXE_sigma-agent");
+    let check = format!(
+        "{agent} check --config /dev/null --heartbeat=false --metrics-port 0 --hostname e2e-host"
+    );
+    let shown = on_a_terminal(&check, &[], "\u{1}");
+    assert!(shown.contains("\u{1b}[32mok\u{1b}[0m"), "{shown:?}");
+    for env in [[("NO_COLOR", "1")], [("TERM", "dumb")]] {
+        let shown = on_a_terminal(&check, &env, "\u{1}");
+        assert!(
+            shown.contains("e2e-host") && !shown.contains('\u{1b}'),
+            "{env:?}: {shown:?}"
+        );
+    }
+    let output = run(&["check", "--heartbeat=false", "--metrics-port", "0"]);
+    assert!(!output.stdout.contains(&0x1b));
+}
+
+#[test]
+fn what_takes_long_says_on_a_terminal_what_it_does() {
+    if !is_there("script") {
+        return;
+    }
+    let silent = Played::start(|_| None);
+    let check = format!(
+        "{} check --config /dev/null --api-url {} --metrics-port 0",
+        env!("CARGO_BIN_EXE_sigma-agent"),
+        silent.url()
+    );
+    let shown = on_a_terminal(&check, &[], "asking the Sigma API …");
+    assert!(shown.contains("asking the Sigma API …"), "{shown:?}");
 }
