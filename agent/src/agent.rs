@@ -460,9 +460,11 @@ impl Server {
     fn open_one(&self, port: u16, main: bool) -> Outcome {
         let address = self.http.address;
         let (listener, listening) = http::listen(address, port).map_err(|error| {
-            let advice = "nothing is answered there until it is free; or set --metrics-port";
+            let advice = http::listen_advice(&error);
             Failure::new(
-                format!("cannot listen on {address} port {port}: {error}; {advice}"),
+                format!(
+                    "cannot listen on {address} port {port}: {error}; nothing is answered there until then: {advice}"
+                ),
                 Retry::Backoff,
             )
         })?;

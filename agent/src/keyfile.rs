@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Error, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -38,21 +38,36 @@ pub(crate) fn text(path: &Path) -> Result<String, String> {
 pub(crate) fn bytes(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
     let mut options = File::options();
     options.read(true).custom_flags(NONBLOCK);
-    let file = options.open(path)?;
+    let file = options.open(path).map_err(explained)?;
     let meta = file.metadata()?;
     let null = meta.file_type().is_char_device();
     if !meta.is_file() && !null {
-        return Err(std::io::Error::other("not a regular file"));
+        return Err(Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(std::io::Error::other(format!(
-            "larger than {} KiB",
-            most / 1024
-        )));
+        return Err(Error::other(format!("larger than {} KiB", most / 1024)));
     }
     Ok(bytes)
+}
+
+/// The same error, with what to do about it where that is known.
+fn explained(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::new(
+            ErrorKind::NotFound,
+            "there is no such file: make it, or name another one",
+        ),
+        ErrorKind::PermissionDenied => Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "user {} may not read it: give it to a group of that user, with mode 0640",
+                rustix::process::getuid().as_raw()
+            ),
+        ),
+        _ => error,
+    }
 }
 
 /// What requests to the HTTP server must bring.

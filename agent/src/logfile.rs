@@ -18,7 +18,10 @@ pub(crate) struct LogFile {
 impl LogFile {
     pub(crate) fn open(path: &Path, limit: u64) -> Result<Self, String> {
         let (file, written) = append(path)
-            .map_err(|error| format!("cannot open the log file {}: {error}", path.display()))?;
+            .map_err(|error| format!(
+                "cannot open the log file {}: {error}; make its folder and let the agent's user write there, or set --log-file",
+                path.display()
+            ))?;
         Ok(Self {
             path: path.to_owned(),
             file: Some(file),

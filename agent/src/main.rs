@@ -2,9 +2,12 @@
 
 mod agent;
 mod app;
+mod ask;
 mod check;
 mod cli;
 mod clock;
+#[cfg(feature = "terminal")]
+mod health;
 mod http;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod info;
@@ -15,6 +18,8 @@ mod logfile;
 mod logging;
 mod loops;
 mod notify;
+#[cfg(feature = "terminal")]
+mod once;
 mod place;
 #[cfg(feature = "sigma")]
 mod ports;
@@ -35,6 +40,11 @@ mod snapshot;
 #[cfg(feature = "sigma")]
 mod ss_owners;
 mod table;
+#[cfg(feature = "terminal")]
+mod terminal;
+#[cfg(not(feature = "terminal"))]
+#[path = "no_terminal.rs"]
+mod terminal;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -42,6 +52,7 @@ use std::process::ExitCode;
 
 use check::Verdict;
 use cli::{Call, Command};
+use terminal::Progress;
 
 /// A mistake in the configuration: EX_USAGE of sysexits.h.
 const BAD_CONFIGURATION: u8 = 64;
@@ -58,6 +69,8 @@ fn main() -> ExitCode {
         program,
         args,
         env: &env,
+        #[cfg(feature = "terminal")]
+        variables: &|| std::env::vars_os().map(|(name, _)| name).collect(),
     };
     match cli::parse(call) {
         Ok(command) => run(command, call),
@@ -71,9 +84,21 @@ fn main() -> ExitCode {
 fn run(command: Command, call: Call<'_>) -> ExitCode {
     match command {
         Command::Print(text) => say(&text),
+        #[cfg(feature = "terminal")]
+        Command::Health(wanted) => {
+            let told = health::run(&wanted);
+            say_and(&told.text, told.healthy)
+        }
         #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Command::Info { config, json } => say(&info::describe(&config, json)),
-        Command::Check(wanted) => match check::run(&wanted) {
+        #[cfg(feature = "terminal")]
+        Command::Once(wanted) => {
+            let text = watched(call, |progress| once::run(*wanted, progress));
+            say_or_fail(text)
+        }
+        Command::Check(wanted) => match watched(call, |progress| {
+            check::run(&wanted, terminal::has_colours(call.env), progress)
+        }) {
             Ok(report) => {
                 let told = say(&report.text);
                 if told == ExitCode::SUCCESS {
@@ -89,18 +114,17 @@ fn run(command: Command, call: Call<'_>) -> ExitCode {
             Err(why) => finish(Err(why)),
         },
         #[cfg(feature = "sigma")]
-        Command::Ports(wanted) => match show_ports::run(&wanted) {
-            Ok(text) => say(&text),
-            Err(why) => finish(Err(why)),
-        },
+        Command::Ports(wanted) => {
+            say_or_fail(watched(call, |progress| show_ports::run(&wanted, progress)))
+        }
         #[cfg(feature = "luna")]
         Command::Backlog(backlog) => finish(push::print_backlog(&backlog)),
         #[cfg(feature = "aegis")]
-        Command::Programs(wanted) => match programs::tools::run(&wanted) {
-            Ok(told) => match say(&told.text) {
-                ExitCode::SUCCESS if !told.well => ExitCode::FAILURE,
-                code => code,
-            },
+        Command::Programs(wanted) => match watched(call, |progress| {
+            progress.at("looking at programs");
+            programs::tools::run(&wanted)
+        }) {
+            Ok(told) => say_and(&told.text, told.well),
             Err(why) => finish(Err(why)),
         },
         #[cfg(feature = "lab")]
@@ -126,6 +150,29 @@ fn say(text: &str) -> ExitCode {
             finish(Err(format!("cannot print: {error}")))
         }
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Does something while a terminal is told what takes so long; the line is gone before anything is printed.
+fn watched<T>(call: Call<'_>, work: impl FnOnce(&Progress) -> T) -> T {
+    let progress = Progress::start(call.env);
+    work(&progress)
+}
+
+#[cfg(feature = "terminal")]
+fn say_or_fail(text: Result<String, String>) -> ExitCode {
+    match text {
+        Ok(text) => say(&text),
+        Err(why) => finish(Err(why)),
+    }
+}
+
+/// Prints, and fails where what is printed is no good news.
+#[cfg(feature = "terminal")]
+fn say_and(text: &str, well: bool) -> ExitCode {
+    match say(text) {
+        ExitCode::SUCCESS if !well => ExitCode::FAILURE,
+        code => code,
     }
 }
 

@@ -10,12 +10,14 @@ use crate::http::ports_page;
 use crate::place::Place;
 use crate::ports::{Holders, Ports, Scanned, Wish, place};
 use crate::table::aligned;
+use crate::terminal::Progress;
 
 /// Owners that are named in one cell.
 const OWNERS: usize = 3;
 
 /// The text to print.
-pub(crate) fn run(wanted: &PortsWanted) -> Result<String, String> {
+pub(crate) fn run(wanted: &PortsWanted, progress: &Progress) -> Result<String, String> {
+    progress.at("looking at ports, and into every process for who has them");
     let ports = open(&wanted.scan, &Place::new(&wanted.place));
     let Some(count) = wanted.allocate else {
         let scanned = ports

@@ -20,6 +20,7 @@ use crate::app::block_on;
 use crate::cli::{CheckWanted, Config, Origin, Setting};
 use crate::place::Place;
 use crate::table::{aligned, printable};
+use crate::terminal::Progress;
 
 /// How bad a finding is, and how bad all of them are together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -37,6 +38,20 @@ impl Verdict {
             Self::Well => "ok",
             Self::Look => "look",
             Self::Broken => "broken",
+        }
+    }
+
+    /// A text in the colour of the verdict.
+    fn painted(self, text: &str, colours: bool) -> String {
+        let colour = match self {
+            Self::Well => 32,
+            Self::Look => 33,
+            Self::Broken => 31,
+        };
+        if colours {
+            format!("\u{1b}[{colour}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
         }
     }
 }
@@ -88,9 +103,13 @@ pub(crate) struct Report {
 }
 
 /// Looks at everything that the configuration asks for.
-pub(crate) fn run(wanted: &CheckWanted) -> Result<Report, String> {
+pub(crate) fn run(
+    wanted: &CheckWanted,
+    colours: bool,
+    progress: &Progress,
+) -> Result<Report, String> {
     let findings = match &wanted.config {
-        Ok(config) => look(config)?,
+        Ok(config) => look(config, progress)?,
         Err(mistakes) => {
             let finding = |mistake: &crate::cli::Mistake| {
                 Finding::new(Verdict::Broken, "configuration", mistake.to_string(), None)
@@ -103,12 +122,12 @@ pub(crate) fn run(wanted: &CheckWanted) -> Result<Report, String> {
     let text = if wanted.json {
         as_json(wanted, &findings, verdict)
     } else {
-        for_people(wanted, &findings, verdict)
+        for_people(wanted, &findings, verdict, colours)
     };
     Ok(Report { text, verdict })
 }
 
-fn look(config: &Config) -> Result<Vec<Finding>, String> {
+fn look(config: &Config, progress: &Progress) -> Result<Vec<Finding>, String> {
     let mut findings: Vec<Finding> = Vec::new();
     for warning in &config.warnings {
         findings.push(Finding::new(
@@ -121,33 +140,40 @@ fn look(config: &Config) -> Result<Vec<Finding>, String> {
     if findings.is_empty() {
         findings.push(Finding::well("configuration", "no mistake"));
     }
+    progress.at("looking at this host");
     let place = Place::new(&config.host);
     findings.extend(host::look(config, &place));
     block_on(async {
         #[cfg(feature = "sigma")]
         if let Some(sigma) = &config.sigma {
-            findings.extend(sigma::look(sigma).await);
+            progress.at("asking the Sigma API");
+            findings.extend(sigma::look(sigma, config.role).await);
         }
         #[cfg(feature = "luna")]
         if let Some(push) = &config.push {
+            progress.at("asking the server that samples are pushed to");
             findings.extend(push::look(push, &config.backlog).await);
         }
         #[cfg(feature = "aegis")]
         if let Some(programs) = &config.programs {
+            progress.at("asking the registry, and Vault for keys");
             findings.extend(programs::look(programs).await);
         }
         #[cfg(feature = "guest")]
         if let Some(report) = &config.guest.report {
+            progress.at("asking the guest's manager");
             findings.push(guest::look(report).await);
         }
         Ok(())
     })?;
     #[cfg(feature = "aegis")]
     if let Some(programs) = &config.programs {
+        progress.at("asking the kernel what it takes of programs");
         findings.extend(programs::look_here(programs, &place));
     }
     #[cfg(feature = "sigma")]
     if let Some(scan) = &config.scan {
+        progress.at("looking at ports");
         findings.extend(sigma::look_at_ports(scan, &place));
     }
     Ok(findings)
@@ -171,7 +197,12 @@ fn clock(server: SystemTime) -> Finding {
     )
 }
 
-fn for_people(wanted: &CheckWanted, findings: &[Finding], verdict: Verdict) -> String {
+fn for_people(
+    wanted: &CheckWanted,
+    findings: &[Finding],
+    verdict: Verdict,
+    colours: bool,
+) -> String {
     let mut text = format!("role {}\n\n", wanted.role.as_str());
     let row = |setting: &Setting| {
         let shown = if setting.shown.is_empty() {
@@ -190,25 +221,43 @@ fn for_people(wanted: &CheckWanted, findings: &[Finding], verdict: Verdict) -> S
     let rows: Vec<Vec<String>> = wanted.settings.iter().filter(told).map(row).collect();
     text.push_str(&aligned(&rows));
     text.push('\n');
-    let mut rows = Vec::new();
-    for finding in findings {
-        rows.push(vec![
-            finding.verdict.as_str().to_owned(),
-            finding.about.to_owned(),
-            match &finding.advice {
-                Some(advice) => format!("{}: {advice}", finding.what),
-                None => finding.what.clone(),
-            },
-        ]);
-    }
-    text.push_str(&aligned(&rows));
+    text.push_str(&listed(findings, colours));
     let sum = match verdict {
         Verdict::Well => "all is well",
         Verdict::Look => "it will run, but look at the above",
         Verdict::Broken => "something above will not work",
     };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "\n{}", printable(sum));
+    let _ = writeln!(text, "\n{}", verdict.painted(sum, colours));
+    text
+}
+
+/// What was found, and below it what to do.
+fn listed(findings: &[Finding], colours: bool) -> String {
+    let row = |finding: &Finding| {
+        [
+            finding.verdict.as_str().to_owned(),
+            finding.about.to_owned(),
+            finding.what.clone(),
+        ]
+    };
+    let table: Vec<Vec<String>> = findings.iter().map(|one| row(one).to_vec()).collect();
+    let width = |column: fn(&Finding) -> &str| {
+        let widths = findings.iter().map(|one| column(one).chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let before = width(|one| one.verdict.as_str()) + width(|one| one.about) + 4;
+    let mut text = String::new();
+    for (line, finding) in aligned(&table).lines().zip(findings) {
+        let word = finding.verdict.as_str();
+        let painted = finding.verdict.painted(word, colours);
+        text.push_str(&line.replacen(word, &painted, 1));
+        text.push('\n');
+        if let Some(advice) = &finding.advice {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{:before$}→ {}", "", printable(advice));
+        }
+    }
     text
 }
 

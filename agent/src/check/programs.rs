@@ -137,7 +137,7 @@ fn kernel(place: &Place) -> Finding {
         (false, false) => Finding::look(
             KERNEL,
             format!("takes {}; not {}", works.join(", "), refused.join(", ")),
-            "`kinds` in /status says why",
+            "`programs doctor` says why, kind by kind",
         ),
     }
 }

@@ -6,7 +6,7 @@ use portscan::{Error as ScanError, ephemeral_ports};
 use sigma_client::{ApiKey, Call, Client, Error, Reply, VpsFilter, VpsPage};
 
 use super::Finding;
-use crate::cli::{Scan, Sigma};
+use crate::cli::{Role, Scan, Sigma, flag};
 use crate::place::Place;
 use crate::ports::{Holders, Ports};
 use crate::servers;
@@ -15,7 +15,7 @@ const API: &str = "api";
 const PORTS: &str = "ports";
 
 /// Asks the API for one record: any role of a key may.
-pub(super) async fn look(sigma: &Sigma) -> Vec<Finding> {
+pub(super) async fn look(sigma: &Sigma, role: Role) -> Vec<Finding> {
     let client = match client(sigma) {
         Ok(client) => client,
         Err(why) => {
@@ -33,7 +33,7 @@ pub(super) async fn look(sigma: &Sigma) -> Vec<Finding> {
     let took = start.elapsed();
     match answer {
         Ok(reply) => well(sigma, &reply, took),
-        Err(error) => vec![refused(&error)],
+        Err(error) => vec![refused(&error, role)],
     }
 }
 
@@ -52,15 +52,16 @@ fn well(sigma: &Sigma, reply: &Reply<VpsPage>, took: Duration) -> Vec<Finding> {
     findings
 }
 
-fn refused(error: &Error) -> Finding {
+fn refused(error: &Error, role: Role) -> Finding {
+    let key = flag(role, "api-key-file");
     let advice = if error.is_unauthorized() {
-        "the API refuses the key; check --api-key-file"
+        format!("the API wants a key that it knows: check {key}")
     } else if error.is_forbidden() {
-        "the key may not read records; it takes a key of role agent"
+        format!("the key may not read records: {key} takes a key of role agent")
     } else if error.is_wrong_url() {
-        "this does not answer like a Sigma API; check --api-url"
+        "this does not answer like a Sigma API; check --api-url".to_owned()
     } else {
-        "check --api-url, the network and the API itself; the agent goes on trying"
+        "check --api-url, the network and the API itself; the agent goes on trying".to_owned()
     };
     Finding::broken(API, error.to_string(), advice)
 }

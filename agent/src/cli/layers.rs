@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::options::{self, Opt, find};
 use super::role::Role;
+use super::spelling::hint;
 use crate::keyfile;
 
 /// Where a value came from.
@@ -111,8 +112,7 @@ impl Layers {
     /// The flag of an option, as the operators of this role know it.
     #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
     pub(super) fn flag(&self, name: &str) -> String {
-        let known = find(name).map_or(name, |option| option.name(self.role));
-        format!("--{known}")
+        options::flag(self.role, name)
     }
 
     /// A mistake that no single value makes.
@@ -178,8 +178,9 @@ impl Layers {
         for entry in found.entries {
             match self.known(&entry.key) {
                 None => {
-                    let hint = nearest(&entry.key, self.role)
-                        .map_or_else(String::new, |key| format!("; did you mean `{key}`?"));
+                    let keys = options::all().filter(|option| option.stands_in_file());
+                    let keys: Vec<String> = keys.map(|option| option.key(self.role)).collect();
+                    let hint = hint(&entry.key, keys.iter().map(String::as_str));
                     let what = format!(
                         "{} line {}: unknown key `{}`{hint}",
                         path.display(),
@@ -314,57 +315,4 @@ fn usual_files(option: &Opt, role: Role, env: Env<'_>) -> Vec<PathBuf> {
     let home = env("HOME").filter(|home| role == Role::Luna && !home.is_empty());
     files.extend(home.map(|home| Path::new(&home).join(".config/lunasentri/agent.yaml")));
     files
-}
-
-/// The known key that is spelt most like `key`, if any is close.
-fn nearest(key: &str, role: Role) -> Option<String> {
-    options::all()
-        .filter(|option| option.stands_in_file())
-        .map(|option| option.key(role))
-        .map(|known| (distance(key, &known), known))
-        .filter(|(distance, _)| *distance <= 3)
-        .min()
-        .map(|(_, known)| known)
-}
-
-/// How many letters have to be added, dropped or changed (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate().take(64) {
-        let mut left = i + 1;
-        let mut diagonal = i;
-        for (cell, to) in row.iter_mut().skip(1).zip(&b) {
-            let above = *cell;
-            *cell = (diagonal + usize::from(from != *to))
-                .min(above + 1)
-                .min(left + 1);
-            diagonal = above;
-            left = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or(usize::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_are_levenshteins() {
-        // Known pairs: kitten/sitting 3, flaw/lawn 2.
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("flaw", "lawn"), 2);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", "abc"), 0);
-        assert_eq!(
-            nearest("intervall", Role::Sigma).as_deref(),
-            Some("interval")
-        );
-        assert_eq!(nearest("api-url", Role::Sigma).as_deref(), Some("api_url"));
-        assert_eq!(nearest("completely_else", Role::Sigma), None);
-    }
 }

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::layers::Env;
+use super::spelling::hint;
 
 /// A set of defaults. Every loop can be switched on in every role.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,8 +97,12 @@ impl Role {
                 built_in()
             )),
             None => Err(format!(
-                "{FLAG}: {text:?} ({origin}) is not allowed; allowed: {}",
-                built_in()
+                "{FLAG}: {text:?} ({origin}) is not allowed; allowed: {}{}",
+                built_in(),
+                hint(
+                    &text.to_string_lossy(),
+                    Self::ALL.iter().map(|role| role.as_str())
+                )
             )),
         }
     }

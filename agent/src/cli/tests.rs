@@ -17,6 +17,7 @@ fn parse_as(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Comman
         program: OsStr::new(program),
         args: &args,
         env: &|name| env.get(name).map(OsString::from),
+        variables: &|| env.keys().map(OsString::from).collect(),
     })
 }
 
@@ -428,6 +429,120 @@ fn docs_list_every_option_as_the_table_has_it() {
         table == wanted,
         "docs/CONFIG.md is not what the table of options says; UPDATE_GOLDEN=1 writes it anew. It lacks:\n{}",
         missing.join("\n")
+    );
+}
+
+/// Every command with its full name, and what it ends with.
+fn commands() -> Vec<(String, clap::Command)> {
+    let mut all = vec![("sigma-agent".to_owned(), arguments::command(Role::Sigma))];
+    let mut next = 0;
+    while let Some((name, command)) = all.get(next).cloned() {
+        all.extend(
+            command
+                .get_subcommands()
+                .map(|sub| (format!("{name} {}", sub.get_name()), sub.clone())),
+        );
+        next += 1;
+    }
+    all
+}
+
+#[test]
+fn docs_name_every_command_and_its_exit_codes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/COMMANDS.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let all = commands();
+    assert!(all.len() > 15, "{}", all.len());
+    for (name, command) in all {
+        let Some((_, short)) = name.split_once(' ') else {
+            continue;
+        };
+        assert!(page.contains(&format!("`{name}`")), "{name} is missing");
+        let help = command
+            .get_after_long_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let (_, exits) = help
+            .split_once("Exit codes:\n")
+            .unwrap_or_else(|| panic!("{name} has no exit codes"));
+        for line in exits.lines() {
+            let (code, meaning) = line.trim().split_once("  ").unwrap();
+            let row = |of: &str| format!("| {of} | {code} | {} |", meaning.trim());
+            let told = page.contains(&row("all")) || page.contains(&row(&format!("`{short}`")));
+            assert!(told, "{name}: {line:?} is missing");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_examples_that_can_be_followed() {
+    for (name, command) in commands() {
+        let help = command
+            .get_after_long_help()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let (_, examples) = help
+            .split_once("Examples:\n")
+            .unwrap_or_else(|| panic!("{name} has no examples"));
+        let examples = examples.split("\n\n").next().unwrap();
+        assert!(examples.contains(&name), "{name}:\n{examples}");
+        assert!(
+            command.get_after_help().is_some(),
+            "{name}: -h does not tell of --help"
+        );
+        let own = examples
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("sigma-agent "));
+        for line in own {
+            // What belongs to the shell, and not to the command.
+            let plain = line.split(['|', '>', '#', '\\']).next().unwrap();
+            let args: Vec<OsString> = plain.split_whitespace().map(OsString::from).collect();
+            let parsed = arguments::command(Role::Sigma)
+                .no_binary_name(true)
+                .try_get_matches_from(&args);
+            let kind = parsed.err().map(|error| error.kind());
+            // An example may go on in the next line.
+            let missing = line.ends_with('\\')
+                && kind == Some(clap::error::ErrorKind::MissingRequiredArgument);
+            assert!(kind.is_none() || missing, "{line:?}: {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn typos_are_answered_with_what_was_meant() {
+    let refusal = |args: &[&str]| parse_with(args, &[]).unwrap_err().to_string();
+    for (args, meant) in [
+        (&["--role", "sgma"][..], "did you mean `sigma`?"),
+        (&["--log-format", "jsn"], "did you mean `json`?"),
+        (&["--metrics-prot", "1"], "'--metrics-port'"),
+        (&["chek"], "'check'"),
+        (&["ports", "alocate", "1"], "'allocate'"),
+        (&["-interval", "5"], "two dashes: --interval"),
+        (
+            &["--role", "luna", "info"],
+            "lunasentri-agent info [OPTIONS]",
+        ),
+    ] {
+        let text = refusal(args);
+        assert!(text.contains(meant), "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_almost_one_of_ours_is_warned_of_and_those_of_others_are_not() {
+    let env = [
+        ("AGENT_INTERVALL", "5"),
+        ("AGENT_NAME", "jenkins"),
+        ("AGENT_INTERVAL", "6"),
+        ("INTERVALL", "7"),
+    ];
+    let warnings = config(&[], &env).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("AGENT_INTERVALL")
+            && warnings[0].ends_with("did you mean AGENT_INTERVAL?"),
+        "{warnings:?}"
     );
 }
 

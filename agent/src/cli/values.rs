@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
+#[cfg(feature = "terminal")]
 use std::time::Duration;
 
 #[cfg(feature = "sigma")]
@@ -13,6 +13,7 @@ use portscan::{PortRanges, Sources};
 
 #[cfg(feature = "guest")]
 use super::config::Manager;
+use super::spelling::hint;
 
 type Parsed<T> = Result<T, String>;
 
@@ -41,13 +42,14 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
             .map(|(_, choice)| *choice)
             .ok_or_else(|| {
                 let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                format!("allowed: {}", names.join(", "))
+                let hint = hint(&value.to_ascii_lowercase(), names.iter().copied());
+                format!("allowed: {}{hint}", names.join(", "))
             })
     }
 }
 
 /// Whole seconds, or a number with one of the units `s`, `m`, `h`.
-#[cfg(any(feature = "aegis", feature = "sigma"))]
+#[cfg(feature = "terminal")]
 pub(super) fn duration(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |value| {
         let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {

@@ -29,7 +29,7 @@ pub(super) async fn metrics(reading: &watch::Receiver<Reading>) -> Answer {
     }
 }
 
-fn figures(sample: &Sample) -> Value {
+pub(crate) fn figures(sample: &Sample) -> Value {
     let used = sample
         .memory_total_bytes
         .saturating_sub(sample.memory_available_bytes);

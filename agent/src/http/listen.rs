@@ -36,6 +36,19 @@ pub(crate) fn try_port(address: IpAddr, port: u16) -> io::Result<()> {
     }
 }
 
+/// What to do where that fails.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 take root or CAP_NET_BIND_SERVICE; or set --metrics-port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this host has no such address: set --metrics-address to one that it has, or to ::"
+        }
+        _ => "free the port, or set --metrics-port",
+    }
+}
+
 fn no_ipv6(error: &io::Error) -> bool {
     let code = error
         .raw_os_error()

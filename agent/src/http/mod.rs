@@ -36,8 +36,12 @@ use crate::ports::Ports;
 use crate::shared::Shared;
 use answer::{Answer, error, method_not_allowed, text};
 pub(crate) use connection::Limits;
-pub(crate) use listen::{listen, try_port};
-use metrics::Scrapes;
+#[cfg(all(feature = "guest", feature = "terminal"))]
+pub(crate) use guest::figures as guest_page;
+pub(crate) use listen::{advice as listen_advice, listen, try_port};
+pub(crate) use metrics::Scrapes;
+#[cfg(feature = "terminal")]
+pub(crate) use metrics::page_of_host;
 #[cfg(feature = "sigma")]
 pub(crate) use ports::page as ports_page;
 pub(crate) use server::serve;

@@ -10,7 +10,7 @@ use hyper::{Request, header};
 use hyper_util::rt::TokioIo;
 use ipdiscover::Address;
 use periodic::{Backoff, Failure, Outcome, Phase, Policy, Retry};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::cli::Report;
@@ -56,7 +56,7 @@ impl Reporter {
 
     pub(crate) async fn run(&mut self) -> Outcome {
         let (addresses, _) = reportable_addresses(&self.place, &self.ignored).await;
-        let Some(address) = self.choose(&addresses) else {
+        let Some(address) = choose(&self.report, &addresses) else {
             return Err(Failure::new(self.no_address(), Retry::Backoff));
         };
         self.post(address)
@@ -68,18 +68,6 @@ impl Reporter {
         Ok(())
     }
 
-    /// IPv4 first, since that is what managers dial; among several the one with the default route.
-    fn choose(&self, addresses: &[Address]) -> Option<IpAddr> {
-        let wanted = |address: &&Address| match &self.report.interface {
-            Some(name) => address.interface.as_ref() == Some(name),
-            None => true,
-        };
-        let rank =
-            |address: &&Address| (!address.ip.is_ipv4(), address.default_route != Some(true));
-        let candidates = addresses.iter().filter(wanted);
-        candidates.min_by_key(rank).map(|address| address.ip)
-    }
-
     fn no_address(&self) -> String {
         match &self.report.interface {
             Some(name) => format!("the interface {name} has no address that others can reach"),
@@ -89,7 +77,7 @@ impl Reporter {
 
     async fn post(&self, address: IpAddr) -> Result<(), String> {
         let manager = &self.report.manager;
-        let path = format!("{}/v1/vms/{}/guest-ip", manager.path, self.report.vm_id);
+        let path = path(&self.report);
         let fail =
             |why: &dyn std::fmt::Display| format!("POST http://{}{path}: {why}", manager.authority);
         let stream = TcpStream::connect(manager.address)
@@ -103,9 +91,7 @@ impl Reporter {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONNECTION, "close")
-            .body(Full::new(Bytes::from(
-                json!({ "guest_ip": address }).to_string(),
-            )))
+            .body(Full::new(Bytes::from(body(address).to_string())))
             .map_err(|error| fail(&error))?;
         // The connection moves the bytes; it ends by itself when nothing of the sender and the answer is left.
         tokio::spawn(connection);
@@ -118,4 +104,24 @@ impl Reporter {
             Err(fail(&status))
         }
     }
+}
+
+/// IPv4 first, since that is what managers dial; among several the one with the default route.
+pub(crate) fn choose(report: &Report, addresses: &[Address]) -> Option<IpAddr> {
+    let wanted = |address: &&Address| match &report.interface {
+        Some(name) => address.interface.as_ref() == Some(name),
+        None => true,
+    };
+    let rank = |address: &&Address| (!address.ip.is_ipv4(), address.default_route != Some(true));
+    let candidates = addresses.iter().filter(wanted);
+    candidates.min_by_key(rank).map(|address| address.ip)
+}
+
+/// Where at the manager this guest's address is told.
+pub(crate) fn path(report: &Report) -> String {
+    format!("{}/v1/vms/{}/guest-ip", report.manager.path, report.vm_id)
+}
+
+pub(crate) fn body(address: IpAddr) -> Value {
+    json!({ "guest_ip": address })
 }

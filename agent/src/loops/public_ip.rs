@@ -119,7 +119,7 @@ impl PublicIp {
     }
 }
 
-fn wanted(settings: &Public, here: &[Address]) -> bool {
+pub(crate) fn wanted(settings: &Public, here: &[Address]) -> bool {
     match settings.lookup {
         _ if settings.fixed.is_some() => false,
         Lookup::Off => false,

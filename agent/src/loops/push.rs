@@ -188,7 +188,7 @@ fn tell(sample: &metricpush::Sample, delivered: &Delivered) {
 }
 
 /// Reads the host; blocks.
-fn read_system_info(place: &Place) -> SystemInfo {
+pub(crate) fn read_system_info(place: &Place) -> SystemInfo {
     let mut host = place.host();
     let os = host.os().ok();
     let (platform, platform_version) = os.map(|os| (os.id, os.version)).unwrap_or_default();

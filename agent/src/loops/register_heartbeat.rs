@@ -83,6 +83,26 @@ struct Report {
     system_info: SystemInfo,
 }
 
+impl Report {
+    fn registration(&self) -> Registration {
+        Registration {
+            hostname: self.said.hostname.clone(),
+            alias: self.said.alias.clone(),
+            ip_addresses: self.entries.clone(),
+            ssh_port: self.said.ssh_port,
+            system_info: self.system_info.clone(),
+        }
+    }
+
+    fn heartbeat(&self, ip_addresses: Vec<IpEntry>) -> Heartbeat {
+        Heartbeat {
+            hostname: self.said.hostname.clone(),
+            ip_addresses,
+            system_info: self.system_info.clone(),
+        }
+    }
+}
+
 /// Every wait is in proportion to the interval: at 60 s, retries come after 30 to 120 s, and every 5 minutes where only a person can help.
 pub(crate) fn policy(interval: Duration, phase: Phase) -> Policy {
     Policy {
@@ -120,6 +140,17 @@ impl Registrar {
             control,
             warned_of_empty_record: false,
         }
+    }
+
+    /// What would be sent now, as far as this host alone can tell; nothing is sent.
+    pub(crate) async fn preview(&mut self) -> Result<Option<(Registration, Heartbeat)>, Failure> {
+        let config = self.take_settings();
+        let Some(sigma) = &config.sigma else {
+            return Ok(None);
+        };
+        let report = self.report(&config, sigma).await?;
+        let heartbeat = report.heartbeat(report.entries.clone());
+        Ok(Some((report.registration(), heartbeat)))
     }
 
     /// One contact with the API.
@@ -379,15 +410,8 @@ impl Registrar {
     }
 
     async fn register(&mut self, client: &Client, report: &Report) -> Result<(), Error> {
-        let registration = Registration {
-            hostname: report.said.hostname.clone(),
-            alias: report.said.alias.clone(),
-            ip_addresses: report.entries.clone(),
-            ssh_port: report.said.ssh_port,
-            system_info: report.system_info.clone(),
-        };
         let start = Instant::now();
-        let outcome = client.register(&registration).await;
+        let outcome = client.register(&report.registration()).await;
         self.shared
             .sigma
             .meter(Call::Register)
@@ -412,13 +436,8 @@ impl Registrar {
         } else {
             Vec::new()
         };
-        let heartbeat = Heartbeat {
-            hostname: report.said.hostname.clone(),
-            ip_addresses,
-            system_info: report.system_info.clone(),
-        };
         let start = Instant::now();
-        let outcome = client.heartbeat(&heartbeat).await;
+        let outcome = client.heartbeat(&report.heartbeat(ip_addresses)).await;
         self.shared
             .sigma
             .meter(Call::Heartbeat)

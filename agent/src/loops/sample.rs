@@ -109,6 +109,13 @@ impl Collector {
     }
 }
 
+/// One sample alone; blocks for the processor's window.
+pub(crate) fn take(place: &Place) -> Sample {
+    let before = place.host().cpu().ok().map(|cpu| cpu.total);
+    std::thread::sleep(FIRST_WINDOW);
+    read(place, before).sample
+}
+
 /// Reads the host; blocks.
 fn read(place: &Place, before: Option<CpuTimes>) -> Reading {
     let mut host = place.host();

@@ -10,7 +10,15 @@ use crate::cli::Backlog;
 
 /// Prints one JSON object a line, oldest first; the agent that fills the backlog may be running.
 pub(crate) fn run(backlog: &Backlog) -> Result<(), String> {
-    let failed = |error: spool::Error| format!("failed to {error}");
+    let failed = |error: spool::Error| {
+        let folder = backlog.folder.display();
+        let advice = if backlog.folder.is_dir() {
+            "run it as root or as the agent's user"
+        } else {
+            "nothing was ever kept there, or the agent has another --push-state-dir"
+        };
+        format!("the backlog in {folder}: failed to {error}; {advice}")
+    };
     let mut spool = Spool::open_copy(&backlog.folder, options(backlog)).map_err(failed)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut printed = Ok(());

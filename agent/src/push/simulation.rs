@@ -89,6 +89,7 @@ fn config(folder: &std::path::Path, interval: &str, mib: &str) -> Config {
         program: "lunasentri-agent".as_ref(),
         args: &args,
         env: &|_| None,
+        variables: &Vec::new,
     };
     match cli::parse(call) {
         Ok(Command::Run(config)) => *config,

@@ -123,6 +123,22 @@ pub(crate) fn find(name: &str) -> Option<&'static Opt> {
     all().find(|option| option.name == name)
 }
 
+/// The flag of an option, as the operators of a role know it.
+#[cfg(feature = "terminal")]
+pub(crate) fn flag(role: Role, name: &str) -> String {
+    let known = find(name).map_or(name, |option| option.name(role));
+    format!("--{known}")
+}
+
+/// A variable's name without what those of the table begin with; `None` for the variables of others.
+#[cfg(feature = "terminal")]
+pub(crate) fn after_prefix(variable: &str) -> Option<(&'static str, &str)> {
+    let prefixes = ["AGENT_", "SIGMA_", "LUNASENTRI_"];
+    prefixes
+        .into_iter()
+        .find_map(|prefix| Some((prefix, variable.strip_prefix(prefix)?)))
+}
+
 const fn option(
     section: Section,
     name: &'static str,

@@ -57,6 +57,14 @@ struct Writing {
     wanted: Vec<String>,
 }
 
+/// The page as a text file, without what it says of the process that writes it.
+#[cfg(feature = "terminal")]
+pub(crate) fn page_of_host(routes: &Routes) -> Vec<u8> {
+    let mut writing = begun(routes, Format::negotiate(None), Vec::new());
+    write_host(&mut writing, routes);
+    writing.finish()
+}
+
 impl Writing {
     /// Runs one source. What this kernel or container does not have is absent, not broken.
     fn source<T>(
@@ -164,29 +172,8 @@ fn wanted(query: &str) -> Vec<String> {
 
 /// The page: all of it, or the sources that are wanted.
 fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
-    let mut page = Page::new(format);
-    if let Some(hostname) = hostname(routes) {
-        page.constant(HOSTNAME, hostname);
-    }
-    let mut writing = Writing {
-        page,
-        sources: Vec::new(),
-        wanted,
-    };
-    #[cfg(feature = "sigma")]
-    if let Some(ports) = routes.ports.as_ref().filter(|_| writing.wants("ports")) {
-        ports::write(&mut writing.page, ports);
-    }
-    let mut kept = routes
-        .scrapes
-        .kept
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    host::write(&mut writing, &routes.place, &mut kept);
-    #[cfg(feature = "sigma")]
-    if routes.node_compat {
-        node::write(&mut writing, &routes.place, &mut kept.node);
-    }
+    let mut writing = begun(routes, format, wanted);
+    write_host(&mut writing, routes);
     if writing.wants("agent") {
         agent::write(&mut writing.page, &routes.shared, &routes.board.snapshot());
         #[cfg(feature = "sigma")]
@@ -203,6 +190,36 @@ fn page(routes: &Routes, format: Format, wanted: Vec<String>) -> Vec<u8> {
         }
     }
     writing.finish()
+}
+
+fn begun(routes: &Routes, format: Format, wanted: Vec<String>) -> Writing {
+    let mut page = Page::new(format);
+    if let Some(hostname) = hostname(routes) {
+        page.constant(HOSTNAME, hostname);
+    }
+    Writing {
+        page,
+        sources: Vec::new(),
+        wanted,
+    }
+}
+
+/// What is on the page of this host, whoever writes it.
+fn write_host(writing: &mut Writing, routes: &Routes) {
+    #[cfg(feature = "sigma")]
+    if let Some(ports) = routes.ports.as_ref().filter(|_| writing.wants("ports")) {
+        ports::write(&mut writing.page, ports);
+    }
+    let mut kept = routes
+        .scrapes
+        .kept
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    host::write(writing, &routes.place, &mut kept);
+    #[cfg(feature = "sigma")]
+    if routes.node_compat {
+        node::write(writing, &routes.place, &mut kept.node);
+    }
 }
 
 /// The name under which this host is known elsewhere, or would be.
