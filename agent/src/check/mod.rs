@@ -7,6 +7,8 @@ mod host;
 mod programs;
 #[cfg(feature = "luna")]
 mod push;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 #[cfg(feature = "sigma")]
 mod sigma;
 
@@ -150,6 +152,8 @@ fn look(config: &Config) -> Result<Vec<Finding>, String> {
     if let Some(scan) = &config.scan {
         findings.extend(sigma::look_at_ports(scan, &place));
     }
+    #[cfg(feature = "sandbox")]
+    findings.extend(sandbox::look(config));
     Ok(findings)
 }
 

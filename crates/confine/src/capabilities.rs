@@ -32,7 +32,10 @@ pub(crate) fn keep(kept: &[Capability], inherited: bool) -> Result<Kept, Error> 
             CapabilitySet::empty()
         },
     };
-    set_capabilities(None, after).map_err(Error::refused("drop capabilities"))?;
+    // Who has nothing to drop does not have to be allowed to: service managers forbid the call.
+    if after != before {
+        set_capabilities(None, after).map_err(Error::refused("drop capabilities"))?;
+    }
     Ok(Kept {
         capabilities: in_set(after.permitted.bits()).collect(),
         dropped: in_set((before.permitted - after.permitted).bits()).collect(),

@@ -24,7 +24,9 @@ pub(crate) fn install(calls: &Calls) -> Result<Filtered, Error> {
     seccompiler::apply_filter_all_threads(&program).map_err(|error| {
         let source = match error {
             seccompiler::Error::Prctl(source) | seccompiler::Error::Seccomp(source) => source,
-            other => io::Error::other(other),
+            // Whoever filtered a thread by itself before: it cannot be held to the same.
+            seccompiler::Error::ThreadSync(_) => io::ErrorKind::ResourceBusy.into(),
+            _ => io::ErrorKind::InvalidInput.into(),
         };
         Error::Refused {
             doing: "filter system calls",
