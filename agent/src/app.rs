@@ -12,6 +12,9 @@ use crate::cli::{self, Call, Config, Env, Refusal};
 use crate::logging;
 use crate::loops;
 use crate::notify::Notify;
+#[cfg(feature = "sandbox")]
+use crate::sandbox;
+use crate::shared::Shared;
 
 /// Host files are read on threads beside the main one; they go when there is nothing to read.
 const IDLE_THREAD: Duration = Duration::from_secs(1);
@@ -20,19 +23,24 @@ const IDLE_THREAD: Duration = Duration::from_secs(1);
 pub(crate) fn run(config: Config, call: Call<'_>) -> Result<(), String> {
     logging::init(&config.log, under_service_manager(call.env))?;
     let notify = Arc::new(Notify::from_env(call.env));
+    #[cfg(feature = "sandbox")]
+    // While this is the only thread: those that come later are born with as little.
+    let sandbox = sandbox::enter(&config, call.env)?;
     block_on(async {
         // First of all: until signals are caught, a word to stop would end the process as if it had failed.
         let mut signals =
             Signals::new().map_err(|error| format!("cannot catch signals: {error}"))?;
         let agent = Agent::new(config, Arc::clone(&notify)).await;
-        let settings = agent.settings.clone();
+        #[cfg(feature = "sandbox")]
+        agent.shared.set_sandbox(sandbox);
+        let (settings, shared) = (agent.settings.clone(), Arc::clone(&agent.shared));
         let control = agent.supervisor.control();
         let id = agent.id.clone();
         let reloads = async {
             loop {
                 match signals.next().await {
                     Told::Stop(signal) => break tracing::info!(signal, "stopping"),
-                    Told::Reload => reload(call, &id, &settings, &control, &notify),
+                    Told::Reload => reload(call, &id, &settings, &control, &notify, &shared),
                 }
             }
         };
@@ -72,6 +80,7 @@ fn reload(
     settings: &watch::Sender<Arc<Config>>,
     control: &Control,
     notify: &Notify,
+    shared: &Shared,
 ) {
     notify.reloading();
     match cli::reload(call) {
@@ -95,6 +104,11 @@ fn reload(
         Err(Refusal::Mistakes(mistakes)) => {
             for mistake in mistakes {
                 tracing::error!(%mistake, "the configuration has a mistake: the old one stays");
+            }
+            if shared.hides_files() {
+                tracing::error!(
+                    "files at other places than at the start are out of the sandbox's reach: if that is it, restart"
+                );
             }
         }
         Err(Refusal::Usage(words)) => tracing::error!(words, "the old configuration stays"),

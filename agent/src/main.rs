@@ -28,6 +28,8 @@ mod process;
 mod programs;
 #[cfg(feature = "luna")]
 mod push;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod secret;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]

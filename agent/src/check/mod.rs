@@ -7,6 +7,8 @@ mod host;
 mod programs;
 #[cfg(feature = "luna")]
 mod push;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 #[cfg(feature = "sigma")]
 mod sigma;
 
@@ -176,6 +178,8 @@ fn look(config: &Config, progress: &Progress) -> Result<Vec<Finding>, String> {
         progress.at("looking at ports");
         findings.extend(sigma::look_at_ports(scan, &place));
     }
+    #[cfg(feature = "sandbox")]
+    findings.extend(sandbox::look(config));
     Ok(findings)
 }
 

@@ -137,6 +137,20 @@ impl Layers {
         );
     }
 
+    #[cfg(feature = "sandbox")]
+    /// The files that options name and that are read, the configuration's own among them.
+    pub(super) fn files(&self, env: Env<'_>) -> Vec<PathBuf> {
+        let usual = find("config")
+            .filter(|_| !self.values.contains_key("config"))
+            .map(|option| usual_files(option, self.role, env));
+        let named = options::all()
+            .filter(|option| option.value == Some("FILE") && option.name != "log-file")
+            .filter_map(|option| self.values.get(option.name))
+            .filter(|value| !value.text.is_empty())
+            .map(|value| PathBuf::from(&value.text));
+        usual.into_iter().flatten().chain(named).collect()
+    }
+
     fn read_file(&mut self, wanted: &dyn Fn(&Opt) -> bool, env: Env<'_>) {
         let Some(option) = find("config") else { return };
         let (paths, origin) = match self.values.get("config") {

@@ -493,6 +493,8 @@ pub(crate) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ],
     );
     note(old.host != new.host, &["host-root", "host-proc"]);
+    #[cfg(feature = "sandbox")]
+    note(old.sandbox != new.sandbox, &["sandbox"]);
     let log = |config: &Config| {
         (
             config.log.format,

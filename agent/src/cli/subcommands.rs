@@ -31,7 +31,11 @@ pub(super) fn all(role: Role) -> Vec<Command> {
         #[cfg(feature = "luna")]
         backlog(role),
         #[cfg(feature = "aegis")]
-        super::programs_command::command(role.program(), &short(arguments(role, &about_pins))),
+        super::programs_command::command(
+            role.program(),
+            &short(arguments(role, &about_pins)),
+            &short(arguments(role, &about_state)),
+        ),
         #[cfg(feature = "lab")]
         lab(role),
         #[cfg(feature = "terminal")]
@@ -380,4 +384,11 @@ pub(super) fn about_backlog(option: &Opt) -> bool {
 #[cfg(feature = "aegis")]
 pub(super) fn about_pins(option: &Opt) -> bool {
     [section::HOST, section::GENERAL].contains(&option.section) || option.name == "pins-dir"
+}
+
+/// Where the kernel's files and what is remembered of programs are.
+#[cfg(feature = "aegis")]
+pub(super) fn about_state(option: &Opt) -> bool {
+    [section::HOST, section::GENERAL].contains(&option.section)
+        || option.name == "programs-state-dir"
 }

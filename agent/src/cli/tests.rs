@@ -299,6 +299,7 @@ fn an_option_that_needs_a_restart_is_named_by_a_reload_and_no_other_is() {
         "public-ip-lookup" => "off",
         "alias" | "hostname" => "a.example",
         "first-contact" => "heartbeat",
+        "sandbox" => "off",
         "api-env-proxy" => "true",
         "signature-policy" => "archive",
         "public-key" | "nats-commands-key" => "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",

@@ -71,6 +71,9 @@ pub(super) fn status(routes: &Routes, desk: &Desk, loops: &[Value]) -> Answer {
         }),
     );
     put(&mut body, about(desk));
+    if let Some(sandbox) = routes.shared.sandbox() {
+        put(&mut body, json!({ "sandbox": sandbox.as_json() }));
+    }
     put(&mut body, json!({ "loops": loops }));
     answer(StatusCode::OK, &body.into())
 }

@@ -37,6 +37,10 @@ pub(super) fn status(routes: &Routes) -> Answer {
     if let Some(desk) = &routes.desk {
         body.insert("programs".to_owned(), super::programs::about(desk));
     }
+    #[cfg(feature = "sandbox")]
+    if let Some(sandbox) = routes.shared.sandbox() {
+        body.insert("sandbox".to_owned(), sandbox.as_json());
+    }
     body.insert("loops".to_owned(), loops.into());
     answer(StatusCode::OK, &body.into())
 }

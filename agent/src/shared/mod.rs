@@ -5,11 +5,16 @@ mod sigma;
 
 #[cfg(feature = "aegis")]
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+#[cfg(feature = "sandbox")]
+use std::sync::OnceLock;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 #[cfg(feature = "sigma")]
 pub(crate) use sigma::{Call, Record, Reported, Sigma};
+
+#[cfg(feature = "sandbox")]
+use crate::sandbox::Sandbox;
 
 /// One per process; every part is written by one loop and read by many.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(crate) struct Shared {
     /// The same moment on the wall clock.
     pub(crate) began: SystemTime,
     listening: Mutex<Option<Listening>>,
+    #[cfg(feature = "sandbox")]
+    sandbox: OnceLock<Sandbox>,
     #[cfg(feature = "sigma")]
     pub(crate) sigma: Sigma,
 }
@@ -38,9 +45,31 @@ impl Shared {
             started: Instant::now(),
             began: SystemTime::now(),
             listening: Mutex::default(),
+            #[cfg(feature = "sandbox")]
+            sandbox: OnceLock::new(),
             #[cfg(feature = "sigma")]
             sigma: Sigma::default(),
         }
+    }
+
+    #[cfg(feature = "sandbox")]
+    /// What this process took from itself; `None` where it never comes to that.
+    pub(crate) fn sandbox(&self) -> Option<&Sandbox> {
+        self.sandbox.get()
+    }
+
+    #[cfg(feature = "sandbox")]
+    /// Once, at the start.
+    pub(crate) fn set_sandbox(&self, sandbox: Sandbox) {
+        let _ = self.sandbox.set(sandbox);
+    }
+
+    /// Whether files are out of reach that the file modes would allow.
+    pub(crate) fn hides_files(&self) -> bool {
+        #[cfg(feature = "sandbox")]
+        return self.sandbox().is_some_and(Sandbox::hides_files);
+        #[cfg(not(feature = "sandbox"))]
+        false
     }
 
     /// Whether an API has heard of this host already.

@@ -27,5 +27,6 @@ mod ports;
 mod programs_nats;
 mod programs_tools;
 mod registration;
+mod sandbox;
 mod tls;
 mod tls_front;

@@ -68,6 +68,11 @@ pub(crate) struct Config {
     pub(crate) scan: Option<Scan>,
     pub(crate) host: HostPlace,
     pub(crate) log: Log,
+    #[cfg(feature = "sandbox")]
+    pub(crate) sandbox: Sandbox,
+    /// The files that options name, which a reload reads again.
+    #[cfg(feature = "sandbox")]
+    pub(crate) files: Vec<PathBuf>,
     /// What the operator should know although it is no mistake.
     pub(crate) warnings: Vec<String>,
 }
@@ -82,6 +87,17 @@ pub(crate) struct Http {
     pub(crate) token: Option<Token>,
     /// Whether the metrics page also has node_exporter's names.
     pub(crate) node_compat: bool,
+}
+
+/// Whether the agent takes from itself what it does not need.
+#[cfg(feature = "sandbox")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sandbox {
+    /// As far as the kernel goes.
+    Auto,
+    /// All of it, or there is no start.
+    Strict,
+    Off,
 }
 
 /// Where the host's files are.
@@ -117,6 +133,12 @@ const FORMAT: &[(&str, LogFormat)] = &[
     ("auto", LogFormat::Auto),
     ("human", LogFormat::Human),
     ("json", LogFormat::Json),
+];
+#[cfg(feature = "sandbox")]
+const SANDBOX: &[(&str, Sandbox)] = &[
+    ("auto", Sandbox::Auto),
+    ("strict", Sandbox::Strict),
+    ("off", Sandbox::Off),
 ];
 const OUTPUT: &[(&str, LogOutput)] =
     &[("stderr", LogOutput::Stderr), ("stdout", LogOutput::Stdout)];
@@ -174,6 +196,8 @@ impl Config {
             programs: old.programs.clone(),
             http: old.http.clone(),
             host: old.host.clone(),
+            #[cfg(feature = "sandbox")]
+            sandbox: old.sandbox,
             ..self
         }
     }
@@ -205,6 +229,8 @@ impl Config {
         let root = layers.take("host-root", values::folder);
         let proc = layers.take("host-proc", values::folder);
         let log = Log::take(layers);
+        #[cfg(feature = "sandbox")]
+        let sandbox = layers.take("sandbox", values::choice(SANDBOX));
         Some(Self {
             role: layers.role(),
             hostname,
@@ -226,6 +252,10 @@ impl Config {
             scan: scan?,
             host: HostPlace { root: root?, proc },
             log: log?,
+            #[cfg(feature = "sandbox")]
+            sandbox: sandbox?,
+            #[cfg(feature = "sandbox")]
+            files: layers.files(env),
             warnings: Vec::new(),
         })
     }

@@ -72,6 +72,16 @@ pub(super) const GENERAL: &[Opt] = &[
         (Role::Aegis, "/etc/aegisflux/agent.yaml"),
     ])
     .needs_restart(),
+    #[cfg(feature = "sandbox")]
+    option(
+        section::GENERAL,
+        "sandbox",
+        "AGENT_SANDBOX",
+        "auto|strict|off",
+        "auto",
+        "Whether the agent gives up what it does not need: `auto` as far as the kernel goes, `strict` all of it or it does not start",
+    )
+    .needs_restart(),
     option(
         section::GENERAL,
         "log-level",
