@@ -5,6 +5,8 @@ mod app;
 mod check;
 mod cli;
 mod clock;
+#[cfg(feature = "page")]
+mod history;
 mod http;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod info;
