@@ -184,12 +184,15 @@ impl Agent {
         let Some(http) = self.config().http.clone() else {
             return;
         };
+        // A reader of its own: a scrape that a sick disk holds up must not hold up the heartbeats.
+        let place = Place::new(&self.config().host);
         let routes = Routes {
             shared: Arc::clone(&self.shared),
             board: self.supervisor.board(),
             settings: self.settings.subscribe(),
-            // A reader of its own: a scrape that a sick disk holds up must not hold up the heartbeats.
-            place: Place::new(&self.config().host),
+            #[cfg(feature = "page")]
+            live: self.spawn_history(place.clone()),
+            place,
             #[cfg(feature = "sigma")]
             ports: self.ports.clone(),
             #[cfg(feature = "guest")]
@@ -225,6 +228,22 @@ impl Agent {
             }
             Ok(())
         });
+    }
+
+    /// The readings of the host that the live page shows.
+    #[cfg(feature = "page")]
+    fn spawn_history(&mut self, place: Place) -> http::Live {
+        use crate::history::{self, History};
+
+        let history = Arc::new(History::new(self.supervisor.control()));
+        let mut recorder = loops::history::Recorder {
+            place,
+            history: Arc::clone(&history),
+        };
+        let policy = history::policy(history::SELDOM);
+        self.supervisor
+            .spawn(loops::HISTORY, policy, async move || recorder.run().await);
+        http::Live::new(history, self.stop_http.subscribe())
     }
 
     #[cfg(feature = "sigma")]

@@ -8,6 +8,8 @@ mod cli;
 mod clock;
 #[cfg(feature = "terminal")]
 mod health;
+#[cfg(feature = "page")]
+mod history;
 mod http;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod info;

@@ -1,5 +1,7 @@
 //! Answers: JSON and text, with the headers that every answer carries.
 
+#[cfg(feature = "page")]
+use http_body_util::Either;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
@@ -7,7 +9,23 @@ use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 /// What a handler gives back.
-pub(crate) type Answer = Response<Full<Bytes>>;
+pub(crate) type Answer = Response<Payload>;
+
+/// An answer's body: whole, or told bit by bit.
+#[cfg(feature = "page")]
+pub(crate) type Payload = Either<Full<Bytes>, super::page::Stream>;
+
+/// An answer's body.
+#[cfg(not(feature = "page"))]
+pub(crate) type Payload = Full<Bytes>;
+
+/// A body that is known as a whole.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> Payload {
+    let bytes = Full::new(bytes.into());
+    #[cfg(feature = "page")]
+    let bytes = Either::Left(bytes);
+    bytes
+}
 
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Answer {
@@ -37,7 +55,7 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> Answer {
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(whole(body));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

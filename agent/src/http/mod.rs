@@ -12,6 +12,8 @@ mod listen;
 mod metrics;
 #[cfg(feature = "sigma")]
 mod pace;
+#[cfg(feature = "page")]
+mod page;
 #[cfg(feature = "sigma")]
 mod ports;
 #[cfg(feature = "aegis")]
@@ -42,6 +44,8 @@ pub(crate) use listen::{advice as listen_advice, listen, try_port};
 pub(crate) use metrics::Scrapes;
 #[cfg(feature = "terminal")]
 pub(crate) use metrics::page_of_host;
+#[cfg(feature = "page")]
+pub(crate) use page::Live;
 #[cfg(feature = "sigma")]
 pub(crate) use ports::page as ports_page;
 pub(crate) use server::serve;
@@ -65,6 +69,9 @@ pub(crate) struct Routes {
     /// `None`: no programs are run.
     #[cfg(feature = "aegis")]
     pub(crate) desk: Option<Arc<crate::programs::Desk>>,
+    /// What the live page shows besides.
+    #[cfg(feature = "page")]
+    pub(crate) live: Live,
     pub(crate) token: Option<Token>,
     /// Whether the metrics page also has node_exporter's names.
     #[cfg(feature = "sigma")]
@@ -77,7 +84,7 @@ pub(crate) struct Routes {
 impl server::Handler for Routes {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
-        if !matches!(path, "/healthz" | "/health") && !self.admits(&request) {
+        if !is_open(path) && !self.admits(&request) {
             let mut answer = error(
                 StatusCode::UNAUTHORIZED,
                 "this agent wants a token: `Authorization: Bearer …`",
@@ -95,6 +102,8 @@ impl server::Handler for Routes {
                 .aegis()
                 .map_or_else(not_found, |desk| programs::health(self, desk)),
             "/healthz" if reads => text(StatusCode::OK, "ok\n"),
+            #[cfg(feature = "page")]
+            "/events" => page::events(self, &request),
             "/version" if reads => self.version(),
             "/status" if reads => status::status(self),
             #[cfg(feature = "guest")]
@@ -103,6 +112,8 @@ impl server::Handler for Routes {
             "/healthz" | "/version" | "/status" | "/metrics" => method_not_allowed("GET, HEAD"),
             #[cfg(feature = "guest")]
             "/health" if self.guest.is_some() => method_not_allowed("GET, HEAD"),
+            #[cfg(feature = "page")]
+            _ if page::is_file(path) => page::file(&request),
             #[cfg(feature = "sigma")]
             _ if path == "/ports" || path.starts_with("/ports/") => self.ports(request).await,
             #[cfg(feature = "aegis")]
@@ -123,8 +134,19 @@ fn not_found() -> Answer {
     error(StatusCode::NOT_FOUND, NO_SUCH_PAGE)
 }
 
+/// Whether a path needs no token: health, and the live page's files, which hold nothing of this host.
+fn is_open(path: &str) -> bool {
+    #[cfg(feature = "page")]
+    if page::is_file(path) {
+        return true;
+    }
+    matches!(path, "/healthz" | "/health")
+}
+
 const NO_SUCH_PAGE: &str = if cfg!(feature = "sigma") {
-    "no such page; there are /healthz, /metrics, /ports, /status and /version"
+    "no such page; / is for people, and there are /healthz, /metrics, /ports, /status and /version"
+} else if cfg!(feature = "page") {
+    "no such page; / is for people, and there are /healthz, /metrics, /status and /version"
 } else {
     "no such page; there are /healthz, /metrics, /status and /version"
 };

@@ -9,12 +9,16 @@ use super::answer::{Answer, json as answer};
 use crate::clock::rfc3339;
 
 pub(super) fn status(routes: &Routes) -> Answer {
-    let settings = routes.settings.borrow().clone();
-    let loops: Vec<Value> = routes.board.snapshot().iter().map(one_loop).collect();
     #[cfg(feature = "aegis")]
     if let Some(desk) = routes.aegis() {
-        return super::programs::status(routes, desk, &loops);
+        return super::programs::status(routes, desk, &loops(routes));
     }
+    answer(StatusCode::OK, &common(routes).into())
+}
+
+/// What is told in every role but aegis, and on the live page in all of them.
+pub(super) fn common(routes: &Routes) -> Map<String, Value> {
+    let settings = routes.settings.borrow().clone();
     let mut body = Map::new();
     body.insert(
         "agent".to_owned(),
@@ -41,8 +45,12 @@ pub(super) fn status(routes: &Routes) -> Answer {
     if let Some(sandbox) = routes.shared.sandbox() {
         body.insert("sandbox".to_owned(), sandbox.as_json());
     }
-    body.insert("loops".to_owned(), loops.into());
-    answer(StatusCode::OK, &body.into())
+    body.insert("loops".to_owned(), loops(routes).into());
+    body
+}
+
+fn loops(routes: &Routes) -> Vec<Value> {
+    routes.board.snapshot().iter().map(one_loop).collect()
 }
 
 #[cfg(feature = "sigma")]

@@ -4,6 +4,8 @@
 pub(crate) mod guest;
 #[cfg(feature = "guest")]
 pub(crate) mod guest_report;
+#[cfg(feature = "page")]
+pub(crate) mod history;
 #[cfg(feature = "aegis")]
 pub(crate) mod programs;
 #[cfg(feature = "sigma")]
@@ -34,6 +36,8 @@ pub(crate) const BACKFILL: &str = "backfill";
 pub(crate) const GUEST: &str = "guest";
 #[cfg(feature = "guest")]
 pub(crate) const REPORT: &str = "guest-report";
+#[cfg(feature = "page")]
+pub(crate) const HISTORY: &str = "history";
 
 #[cfg(feature = "aegis")]
 pub(crate) const POLL: &str = "programs-poll";

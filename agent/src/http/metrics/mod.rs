@@ -17,7 +17,6 @@ mod sigma;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, Response, StatusCode};
@@ -25,7 +24,7 @@ use promexport::{Format, Gauge, LabelName, Page, VARY};
 use tokio::sync::Semaphore;
 
 use super::Routes;
-use super::answer::{Answer, error};
+use super::answer::{Answer, error, whole};
 use kept::Kept;
 
 /// What every series carries: the dashboards of today select and join by it.
@@ -233,7 +232,7 @@ fn hostname(routes: &Routes) -> Option<String> {
 }
 
 fn answer(format: Format, packed: bool, body: Vec<u8>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(whole(body));
     let headers = answer.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

@@ -1,0 +1,68 @@
+//! Processes of any name that hold ports: this test binary, started once more.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+
+/// Set for the process that is to hold ports: `NAME PORT,PORT`.
+const WISH: &str = "PAGE_TEST_HOLD";
+
+/// A process of this name that listens on ports until it is dropped.
+pub(crate) struct Holder {
+    child: Child,
+    pub(crate) ports: Vec<u16>,
+}
+
+impl Holder {
+    /// `ports` are tried in turn; those that others have are left out.
+    pub(crate) fn start(name: &str, ports: impl IntoIterator<Item = u16>) -> Self {
+        let list: Vec<String> = ports.into_iter().map(|port| port.to_string()).collect();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "holder::holds_ports_for_another_test",
+                "--nocapture",
+            ])
+            .env(WISH, format!("{}\n{name}", list.join(",")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let held = lines
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("holding ")?.1.to_owned()))
+            .expect("the process says what it holds");
+        let ports = held
+            .split(',')
+            .filter_map(|port| port.parse().ok())
+            .collect();
+        Self { child, ports }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Does nothing, unless it is started by [`Holder`].
+#[test]
+fn holds_ports_for_another_test() {
+    let Ok(wish) = std::env::var(WISH) else {
+        return;
+    };
+    let (ports, name) = wish.split_once('\n').unwrap();
+    // The name of the first thread is that of the process.
+    std::fs::write(format!("/proc/{}/comm", std::process::id()), name).unwrap();
+    let wanted = ports.split(',').filter_map(|port| port.parse::<u16>().ok());
+    let held: Vec<(u16, TcpListener)> = wanted
+        .filter_map(|port| Some((port, TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok()?)))
+        .collect();
+    let list: Vec<String> = held.iter().map(|(port, _)| port.to_string()).collect();
+    println!("holding {}", list.join(","));
+    // Ends with the test that started it, whatever becomes of that.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
