@@ -275,6 +275,11 @@ impl Here {
             board: self.supervisor.board(),
             settings: self.settings.subscribe(),
             place: self.place.clone(),
+            #[cfg(feature = "page")]
+            live: http::Live::new(
+                Arc::new(crate::history::History::new(self.supervisor.control())),
+                watch::Sender::new(false).subscribe(),
+            ),
             #[cfg(feature = "sigma")]
             ports: self.scanned()?,
             #[cfg(feature = "guest")]

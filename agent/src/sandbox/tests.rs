@@ -52,6 +52,7 @@ fn config(program: &str, words: &[&str]) -> Config {
         program: OsStr::new(program),
         args: &args,
         env: &nothing,
+        variables: &Vec::new,
     });
     match command {
         Ok(cli::Command::Run(config)) => *config,
