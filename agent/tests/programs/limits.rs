@@ -9,7 +9,8 @@ use crate::listener::Listener;
 use crate::nats_server::NatsServer;
 use crate::parts::{binary, free_port, wait_for};
 use crate::stand_ins::{
-    HOST, Registry, Signer, agent, archive, becomes, goes, manifest, on_here, page, program,
+    HOST, Registry, Signer, TEN_FIELDS, agent, archive, becomes, goes, manifest, on_here, page,
+    program,
 };
 
 /// What was said on a subject of this type, and in which order.
@@ -64,20 +65,6 @@ fn tells_of_the_rollback(heard: &[(String, Value)], host: &str) {
     assert_eq!(*metadata, wanted);
     assert!(metadata["value"].as_str().unwrap().parse::<f64>().unwrap() > 2.0);
 }
-
-/// What `data` of every event has, by the contract.
-const TEN_FIELDS: [&str; 10] = [
-    "artifact_id",
-    "host_id",
-    "timestamp",
-    "status",
-    "cpu_percent",
-    "memory_kb",
-    "packets_processed",
-    "violations",
-    "errors",
-    "latency_ms",
-];
 
 /// The time that the kernel counted in the program that this process holds, from the descriptors of the process.
 fn kernel_seconds(pid: u32) -> f64 {

@@ -175,19 +175,9 @@ fn a_key_that_vault_revokes_ends_what_it_signed() {
     let archive = archive("guard");
     let manifest = drops(&archive, 1, &[9]);
     registry.put("a7", &archive, Some(&signer.sign(&manifest)));
-    let token = ground.folder.join("token");
-    std::fs::write(&token, "the-token\n").unwrap();
-    let url = vault.url();
-    let more = [
-        "--vault-url",
-        &url,
-        "--vault-key",
-        "signing",
-        "--vault-token-file",
-        token.to_str().unwrap(),
-        "--vault-refresh",
-        "1",
-    ];
+    let arguments = vault.arguments(&ground);
+    let mut more = vec!["--vault-key", "signing"];
+    more.extend(arguments.iter().map(String::as_str));
     let agent = agent(&ground, &registry.url(), &more);
     let running = becomes(&agent, "a7", "running");
     assert!(
@@ -222,21 +212,10 @@ fn keys_in_a_kv_store_count_until_its_secret_has_others() {
     let archive = archive("guard");
     let issue = |serial| drops(&archive, serial, &[9]);
     registry.put("a7", &archive, Some(&signer.sign(&issue(1))));
-    let token = ground.folder.join("token");
-    std::fs::write(&token, "the-token\n").unwrap();
-    let url = vault.url();
-    let more = [
-        "--vault-url",
-        &url,
-        "--vault-kv-path",
-        "bpf-registry/signer",
-        "--vault-kv-field",
-        "keys",
-        "--vault-token-file",
-        token.to_str().unwrap(),
-        "--vault-refresh",
-        "1",
-    ];
+    let arguments = vault.arguments(&ground);
+    let mut more = vec!["--vault-kv-path", "bpf-registry/signer"];
+    more.extend(["--vault-kv-field", "keys"]);
+    more.extend(arguments.iter().map(String::as_str));
     const SOURCE: &str = "secret/bpf-registry/signer#keys";
     let first = agent(&ground, &registry.url(), &more);
     let running = becomes(&first, "a7", "running");
@@ -247,7 +226,7 @@ fn keys_in_a_kv_store_count_until_its_secret_has_others() {
     let mut check = vec!["check", "--role", "aegis", "--registry-url"];
     let registry_url = registry.url();
     check.push(&registry_url);
-    check.extend(more);
+    check.extend(&more);
     let said = binary(&check).output().unwrap().stdout;
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains(&format!("1 keys in {SOURCE}")), "{said}");
