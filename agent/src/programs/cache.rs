@@ -13,11 +13,14 @@ use super::shelf::Issue;
 const LISTING: &str = "listing.json";
 const ARCHIVE: &str = ".tar.zst";
 
+/// What is kept beside what is listed is no more than that.
+const MOST_LISTING: u64 = 2 * bpf_artifact::MAX_LISTING_BYTES as u64;
+
 impl Keeper {
     /// Takes the last listing and its archives from the cache, judged like any other.
     pub(super) fn restore(&mut self) {
         let Some(cache) = &self.cache else { return };
-        let listing = cache.read(LISTING, bpf_artifact::MAX_LISTING_BYTES as u64);
+        let listing = cache.read(LISTING, MOST_LISTING);
         let listing = listing.and_then(|bytes| {
             let bytes = bytes.unwrap_or_else(|| b"null".to_vec());
             serde_json::from_slice(&bytes).map_err(|error| error.to_string())
@@ -34,7 +37,7 @@ impl Keeper {
             let Some(artifact) = listing.artifacts.first() else {
                 continue;
             };
-            let listed = cached.get("listed") == Some(&true.into());
+            let listed = cached.get("listed") != Some(&false.into());
             if listed {
                 ids.extend(artifact.id.as_str().parse::<ArtifactId>().ok());
             }
@@ -74,7 +77,7 @@ impl Keeper {
         let Some(listed) = &self.listed else { return };
         let known = listed.iter().filter_map(|id| self.known.get(id));
         let known: Vec<&Arc<Issue>> = known.map(|known| &known.issue).collect();
-        let is_listed = |issue: &&Arc<Issue>| known.iter().any(|known| Arc::ptr_eq(known, issue));
+        let is_listed = |issue: &Issue| known.iter().any(|known| known.is(&issue.assigned));
         let kept = self.shelf.iter().filter(|issue| !is_listed(issue));
         let listed = known.iter().map(|issue| cached(issue, true));
         let entries: Vec<Value> = listed

@@ -17,7 +17,7 @@ pub(super) struct Issue {
 
 impl Issue {
     /// Whether it is what was assigned: the same bytes, told the same by the same issue of its signer.
-    fn is(&self, wanted: &Assigned) -> bool {
+    pub(super) fn is(&self, wanted: &Assigned) -> bool {
         let of = |one: &Assigned| {
             (
                 one.id.clone(),

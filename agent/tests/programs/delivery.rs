@@ -2,7 +2,9 @@
 
 use crate::ground::{Ground, Mailbox};
 use crate::parts::wait_for;
-use crate::stand_ins::{Registry, Signer, agent, archive, becomes, drops, goes, page, program};
+use crate::stand_ins::{
+    Registry, Signer, TEN_FIELDS, agent, archive, becomes, drops, goes, page, program,
+};
 
 #[test]
 fn a_signed_program_drops_packets_changes_live_and_does_not_come_back_when_its_time_is_over() {
@@ -152,18 +154,7 @@ fn pages_have_the_bodies_of_the_contract() {
     ] {
         assert!(!one[field].is_null(), "{field} is missing: {one}");
     }
-    for field in [
-        "artifact_id",
-        "host_id",
-        "timestamp",
-        "status",
-        "cpu_percent",
-        "memory_kb",
-        "packets_processed",
-        "violations",
-        "errors",
-        "latency_ms",
-    ] {
+    for field in TEN_FIELDS {
         assert!(
             one["telemetry"].get(field).is_some(),
             "{field} is missing: {one}"

@@ -2,49 +2,16 @@
 
 use std::path::Path;
 
-use async_nats::Subscriber;
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
 use crate::ground::Ground;
-use crate::nats_server::{NatsServer, heard_until};
+use crate::listener::Listener;
+use crate::nats_server::NatsServer;
 use crate::parts::{binary, free_port, wait_for};
 use crate::stand_ins::{
-    HOST, Registry, Signer, agent, archive, becomes, goes, manifest, on_here, page, program,
+    HOST, Registry, Signer, TEN_FIELDS, agent, archive, becomes, goes, manifest, on_here, page,
+    program,
 };
-
-/// One who hears everything that is said at a server.
-struct Listener {
-    /// One thread, that of the test: its network is another one than that of the other threads.
-    runtime: Runtime,
-    said: Subscriber,
-}
-
-impl Listener {
-    fn at(server: &NatsServer) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let said = runtime.block_on(async {
-            let client = server.client().await;
-            let said = client.subscribe(">").await.unwrap();
-            client.flush().await.unwrap();
-            said
-        });
-        Self { runtime, said }
-    }
-
-    /// All that is said up to the event of a rollback, on the subjects of this host and on those of all: subject and message.
-    fn hears_a_rollback(&mut self) -> Vec<(String, Value)> {
-        let is_it = |message: &Value| message["type"] == "program_rolled_back";
-        self.runtime.block_on(async {
-            let mut heard = heard_until(&mut self.said, is_it).await;
-            heard.extend(heard_until(&mut self.said, is_it).await);
-            heard
-        })
-    }
-}
 
 /// What was said on a subject of this type, and in which order.
 fn said<'a>(heard: &'a [(String, Value)], subject: &str, kind: &str) -> Vec<&'a Value> {
@@ -98,20 +65,6 @@ fn tells_of_the_rollback(heard: &[(String, Value)], host: &str) {
     assert_eq!(*metadata, wanted);
     assert!(metadata["value"].as_str().unwrap().parse::<f64>().unwrap() > 2.0);
 }
-
-/// What `data` of every event has, by the contract.
-const TEN_FIELDS: [&str; 10] = [
-    "artifact_id",
-    "host_id",
-    "timestamp",
-    "status",
-    "cpu_percent",
-    "memory_kb",
-    "packets_processed",
-    "violations",
-    "errors",
-    "latency_ms",
-];
 
 /// The time that the kernel counted in the program that this process holds, from the descriptors of the process.
 fn kernel_seconds(pid: u32) -> f64 {
@@ -187,7 +140,9 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     let value: f64 = history[0]["value"].as_str().unwrap().parse().unwrap();
     assert!(value > 2.0, "{history}");
     if let Some(listener) = &mut listener {
-        let heard = listener.hears_a_rollback();
+        // On the subjects of this host, and on those of all.
+        let is_it = |message: &Value| message["type"] == "program_rolled_back";
+        let heard = [listener.hears_until(is_it), listener.hears_until(is_it)].concat();
         tells_of_the_rollback(&heard, &format!(".{HOST}"));
         tells_of_the_rollback(&heard, "");
     }

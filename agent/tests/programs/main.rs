@@ -19,6 +19,7 @@ mod cut_off;
 mod delivery;
 mod ground;
 mod limits;
+mod listener;
 mod nats_server;
 #[path = "../e2e/parts.rs"]
 mod parts;

@@ -1,7 +1,13 @@
 //! What is not trusted does not reach the kernel, and it is said why.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::ground::Ground;
-use crate::parts::{binary, wait_for};
+use crate::listener::Listener;
+use crate::nats_server::NatsServer;
+use crate::parts::{binary, free_port, wait_for};
 use crate::stand_ins::{
     HOST, Registry, Signer, Vault, agent, archive, becomes, drops, goes, manifest, page,
 };
@@ -97,11 +103,13 @@ fn what_is_not_right_is_refused_with_its_reason_and_nothing_reaches_the_kernel()
         Some(&signer.sign(&self::manifest(&escaping, "escaping", 1))),
     );
 
-    let agent = agent(
-        &ground,
-        &registry.url(),
-        &["--public-key", &signer.public()],
-    );
+    let nats = NatsServer::start(free_port());
+    let mut listener = nats.as_ref().map(Listener::at);
+    let nats_url = nats.as_ref().map_or("off".to_owned(), NatsServer::url);
+    let key = signer.public();
+    let more = ["--public-key", &key, "--nats-url", &nats_url];
+    let agent = agent(&ground, &registry.url(), &more);
+    let mut refused = BTreeMap::new();
     for (id, code, words) in [
         ("wrong-key", "unknown_key", "not among the trusted keys"),
         ("no-manifest", "no_manifest", "no signed manifest"),
@@ -120,7 +128,21 @@ fn what_is_not_right_is_refused_with_its_reason_and_nothing_reaches_the_kernel()
         let error = failed["error"].as_str().unwrap();
         println!("{id}: {} {error}", failed["code"]);
         assert!(error.contains(words), "{id}: {error}");
-        assert!(code.is_empty() || failed["code"] == code, "{failed}");
+        assert_eq!(failed["code"], code, "{failed}");
+        refused.insert(id, failed);
+    }
+    // Each is told, with the reason.
+    while let Some(listener) = &mut listener
+        && !refused.is_empty()
+    {
+        let is_error = |message: &Value| message["type"] == "program_error";
+        let (_, event) = listener.hears_until(is_error).pop().unwrap();
+        assert_eq!(event["data"]["status"], "failed");
+        let id = event["data"]["artifact_id"].as_str().unwrap();
+        if let Some(failed) = refused.remove(id) {
+            assert_eq!(event["metadata"]["error"], failed["error"]);
+            assert_eq!(event["metadata"]["code"], failed["code"]);
+        }
     }
     // The right one, and then what came before it.
     registry.put("right", &archive, Some(&signed));
@@ -153,19 +175,9 @@ fn a_key_that_vault_revokes_ends_what_it_signed() {
     let archive = archive("guard");
     let manifest = drops(&archive, 1, &[9]);
     registry.put("a7", &archive, Some(&signer.sign(&manifest)));
-    let token = ground.folder.join("token");
-    std::fs::write(&token, "the-token\n").unwrap();
-    let url = vault.url();
-    let more = [
-        "--vault-url",
-        &url,
-        "--vault-key",
-        "signing",
-        "--vault-token-file",
-        token.to_str().unwrap(),
-        "--vault-refresh",
-        "1",
-    ];
+    let arguments = vault.arguments(&ground);
+    let mut more = vec!["--vault-key", "signing"];
+    more.extend(arguments.iter().map(String::as_str));
     let agent = agent(&ground, &registry.url(), &more);
     let running = becomes(&agent, "a7", "running");
     assert!(
@@ -200,21 +212,10 @@ fn keys_in_a_kv_store_count_until_its_secret_has_others() {
     let archive = archive("guard");
     let issue = |serial| drops(&archive, serial, &[9]);
     registry.put("a7", &archive, Some(&signer.sign(&issue(1))));
-    let token = ground.folder.join("token");
-    std::fs::write(&token, "the-token\n").unwrap();
-    let url = vault.url();
-    let more = [
-        "--vault-url",
-        &url,
-        "--vault-kv-path",
-        "bpf-registry/signer",
-        "--vault-kv-field",
-        "keys",
-        "--vault-token-file",
-        token.to_str().unwrap(),
-        "--vault-refresh",
-        "1",
-    ];
+    let arguments = vault.arguments(&ground);
+    let mut more = vec!["--vault-kv-path", "bpf-registry/signer"];
+    more.extend(["--vault-kv-field", "keys"]);
+    more.extend(arguments.iter().map(String::as_str));
     const SOURCE: &str = "secret/bpf-registry/signer#keys";
     let first = agent(&ground, &registry.url(), &more);
     let running = becomes(&first, "a7", "running");
@@ -225,7 +226,7 @@ fn keys_in_a_kv_store_count_until_its_secret_has_others() {
     let mut check = vec!["check", "--role", "aegis", "--registry-url"];
     let registry_url = registry.url();
     check.push(&registry_url);
-    check.extend(more);
+    check.extend(&more);
     let said = binary(&check).output().unwrap().stdout;
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains(&format!("1 keys in {SOURCE}")), "{said}");

@@ -14,6 +14,20 @@ use crate::parts::{Agent, Played, binary, free_port, http, wait_for};
 
 pub(crate) const HOST: &str = "db-02";
 
+/// What is told of a program, on its page and in the `data` of every event, by the contract.
+pub(crate) const TEN_FIELDS: [&str; 10] = [
+    "artifact_id",
+    "host_id",
+    "timestamp",
+    "status",
+    "cpu_percent",
+    "memory_kb",
+    "packets_processed",
+    "violations",
+    "errors",
+    "latency_ms",
+];
+
 /// What the registry holds.
 #[derive(Default)]
 struct Stock {
@@ -171,8 +185,21 @@ impl Vault {
         });
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+    /// How an agent is told of it, with a file for its token.
+    pub(crate) fn arguments(&self, ground: &Ground) -> [String; 6] {
+        let token = ground.folder.join("token");
+        std::fs::write(&token, "the-token\n").unwrap();
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let token = token.to_str().unwrap();
+        [
+            "--vault-url",
+            &url,
+            "--vault-token-file",
+            token,
+            "--vault-refresh",
+            "1",
+        ]
+        .map(str::to_owned)
     }
 
     /// Adds a second version and says that the first does not count any more.
