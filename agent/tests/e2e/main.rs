@@ -13,10 +13,12 @@
 mod answers;
 mod commands;
 mod guest;
+mod health;
 mod host;
 mod http;
 mod life;
 mod luna;
+mod once;
 mod openrc;
 mod outside;
 mod pages;
