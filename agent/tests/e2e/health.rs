@@ -1,17 +1,27 @@
 //! `health`: whether the agent that runs here is well.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use serde_json::Value;
 
 use crate::commands::run;
-use crate::parts::{Agent, Played, binary, folder, free_port, http};
+use crate::parts::{Agent, Played, binary, folder, http};
+
+/// A port on which nobody listens, nor can while this is held.
+fn closed_port() -> (OwnedFd, u16) {
+    let held = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&held, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let address = SocketAddr::try_from(getsockname(&held).unwrap()).unwrap();
+    (held, address.port())
+}
 
 #[test]
 fn health_is_that_of_the_agent_behind_any_of_the_ports() {
     let agent = Agent::start("http://127.0.0.1:9/api", &[]);
     agent.get("/healthz");
-    let closed = free_port();
+    let (_held, closed) = closed_port();
     let ports = format!("{closed},{}", agent.port);
     let output = run(&["health", "--metrics-port", &ports]);
     assert!(output.status.success(), "{output:?}");
@@ -54,10 +64,11 @@ fn what_is_no_agent_or_says_nothing_is_not_healthy() {
         let body = r#"{"status":"degraded","problems":["no bpffs"]}"#;
         Some(http("503 Service Unavailable", "", body))
     });
+    let (_held, closed) = closed_port();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent_port = silent.local_addr().unwrap().port();
     for (port, part) in [
-        (free_port(), "nothing listens there"),
+        (closed, "nothing listens there"),
         (stranger.port, "another program"),
         (degraded.port, "says degraded: no bpffs"),
         (silent_port, "no answer in time"),
