@@ -184,6 +184,7 @@ fn the_manual_page_of_every_role_is_without_fault() {
                 "SIGHUP",
                 "--metrics-port PORT",
                 "AGENT_METRICS_PORT",
+                "--version VERSION",
                 &format!("{name} health"),
             ] {
                 assert!(shown.contains(part), "{role} lacks {part}:\n{shown}");
