@@ -53,7 +53,7 @@ fn examples(role: Role) -> &'static str {
     }
 }
 
-/// Go programs, and those who moved here from one, write `-name` for `--name`.
+/// Go programs, and those who moved here from one, write `-name` for `--name`; those who come from elsewhere, `help check`.
 pub(super) fn as_this_role_writes_them(role: Role, args: &[OsString]) -> Vec<OsString> {
     let long = |arg: &OsString| {
         let text = arg.to_str()?;
@@ -63,6 +63,13 @@ pub(super) fn as_this_role_writes_them(role: Role, args: &[OsString]) -> Vec<OsS
             && name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
         word.then(|| OsString::from(format!("-{text}")))
     };
+    #[cfg(feature = "terminal")]
+    if let Some((first, of)) = args.split_first()
+        && first == "help"
+    {
+        let help = OsString::from("--help");
+        return of.iter().cloned().chain([help]).collect();
+    }
     args.iter()
         .map(|arg| {
             long(arg)

@@ -194,7 +194,8 @@ impl Layers {
                 None => {
                     let keys = options::all().filter(|option| option.stands_in_file());
                     let keys: Vec<String> = keys.map(|option| option.key(self.role)).collect();
-                    let hint = hint(&entry.key, keys.iter().map(String::as_str));
+                    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+                    let hint = hint(&entry.key, &keys);
                     let what = format!(
                         "{} line {}: unknown key `{}`{hint}",
                         path.display(),

@@ -1,5 +1,7 @@
 //! Flags, environment and file → what to do; the only place that knows names of options and their defaults.
 
+#[cfg(feature = "terminal")]
+mod about;
 mod arguments;
 #[cfg(feature = "terminal")]
 mod completions;
@@ -18,12 +20,13 @@ mod role;
 mod spelling;
 mod subcommands;
 mod values;
+mod wanted;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 #[cfg(feature = "lab")]
 use std::path::PathBuf;
-#[cfg(feature = "terminal")]
+#[cfg(feature = "lab")]
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -33,10 +36,9 @@ pub(crate) use layers::{Env, Mistake, Origin, Setting};
 use options::Opt;
 #[cfg(feature = "sigma")]
 pub(crate) use options::flag;
-#[cfg(feature = "sigma")]
-use options::section;
 pub(crate) use role::Role;
 pub(crate) use values::sigma_reserved;
+pub(crate) use wanted::*;
 
 /// What the process is to do.
 #[derive(Debug)]
@@ -68,57 +70,6 @@ pub(crate) enum Command {
     Lab(Lab),
     /// Print this text and stop: help, version, completions or the manual page.
     Print(String),
-}
-
-/// What `sigma-agent check` is to look at.
-#[derive(Debug)]
-pub(crate) struct CheckWanted {
-    pub(crate) role: Role,
-    /// Or what is wrong with it.
-    pub(crate) config: Result<Config, Vec<Mistake>>,
-    pub(crate) settings: Vec<Setting>,
-    pub(crate) json: bool,
-}
-
-/// What `sigma-agent once` is to show.
-#[cfg(feature = "terminal")]
-#[derive(Debug)]
-pub(crate) struct OnceWanted {
-    pub(crate) config: Config,
-    pub(crate) form: Form,
-}
-
-/// How `sigma-agent once` shows it.
-#[cfg(feature = "terminal")]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
-    People,
-    Json,
-    /// The metrics page alone.
-    Metrics,
-}
-
-/// What `sigma-agent health` is to ask.
-#[cfg(feature = "terminal")]
-#[derive(Debug)]
-pub(crate) struct HealthWanted {
-    /// `None`: the agent has no port.
-    pub(crate) http: Option<Http>,
-    pub(crate) place: HostPlace,
-    /// How long all of it may take.
-    pub(crate) timeout: Duration,
-    pub(crate) json: bool,
-}
-
-/// What `sigma-agent ports` is to do.
-#[cfg(feature = "sigma")]
-#[derive(Debug)]
-pub(crate) struct PortsWanted {
-    pub(crate) scan: Scan,
-    pub(crate) place: HostPlace,
-    /// Hand out this many free ports instead of showing all.
-    pub(crate) allocate: Option<usize>,
-    pub(crate) json: bool,
 }
 
 /// How the lab is to run.
@@ -221,33 +172,6 @@ pub(crate) struct Call<'a> {
     pub(crate) variables: &'a dyn Fn() -> Vec<OsString>,
 }
 
-impl Call<'_> {
-    /// Warns of variables that look like one of ours and are none. Other programs may have some that begin alike.
-    #[cfg(feature = "terminal")]
-    fn warn_of_variables(self, role: Role, config: &mut Config) {
-        let known: Vec<&str> = options::all()
-            .flat_map(|option| option.variables(role))
-            .collect();
-        for name in (self.variables)() {
-            let name = name.to_string_lossy();
-            let Some((prefix, word)) = options::after_prefix(&name) else {
-                continue;
-            };
-            let alike = known.iter().filter_map(|one| one.strip_prefix(prefix));
-            if !known.contains(&&*name)
-                && let Some(meant) = spelling::nearest(word, alike)
-            {
-                config.warnings.push(format!(
-                    "the environment has {name}, which is no option of this agent; did you mean {prefix}{meant}?"
-                ));
-            }
-        }
-    }
-
-    #[cfg(not(feature = "terminal"))]
-    fn warn_of_variables(self, _: Role, _: &mut Config) {}
-}
-
 /// Understands a command line.
 pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     let role = Role::find(call.program, call.args, call.env)
@@ -258,7 +182,7 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     let matches = match matches {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => {
-            return Err(Refusal::Usage(usage(role, call.args, &error)));
+            return Err(Refusal::Usage(spelling::usage(role, call.args, &error)));
         }
         Err(error) => return Ok(Command::Print(error.to_string())),
     };
@@ -268,19 +192,19 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     let all = |_: &Opt| true;
     let running = |matches: &ArgMatches, wanted: &dyn Fn(&Opt) -> bool| {
         let mut config = load(matches, wanted).config.map_err(Refusal::Mistakes)?;
-        call.warn_of_variables(role, &mut config);
+        spelling::warn_of_variables(call, role, &mut config);
         Ok(Box::new(config))
     };
     match matches.subcommand() {
         #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Some(("info", sub)) => Ok(Command::Info {
-            config: Box::new(idle(role, sub, call.env, &subcommands::about_host)?),
+            config: Box::new(wanted::idle(role, sub, call.env, &about::host)?),
             json: sub.get_flag("json"),
         }),
         Some(("check", sub)) => {
             let mut loaded = load(sub, &all);
             if let Ok(config) = &mut loaded.config {
-                call.warn_of_variables(role, config);
+                spelling::warn_of_variables(call, role, config);
             }
             Ok(Command::Check(Box::new(CheckWanted {
                 role,
@@ -290,9 +214,9 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
             })))
         }
         #[cfg(feature = "terminal")]
-        Some(("once", sub)) => once(role, sub, call.env),
+        Some(("once", sub)) => wanted::once(role, sub, call.env),
         #[cfg(feature = "terminal")]
-        Some(("health", sub)) => health(role, sub, call.env).map(Command::Health),
+        Some(("health", sub)) => wanted::health(role, sub, call.env).map(Command::Health),
         #[cfg(feature = "terminal")]
         Some(("completions", sub)) => {
             let shell = sub
@@ -303,17 +227,17 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
         #[cfg(feature = "terminal")]
         Some(("man", _)) => Ok(Command::Print(man::text(role))),
         #[cfg(feature = "sigma")]
-        Some(("ports", sub)) => ports(role, sub, call.env).map(Command::Ports),
+        Some(("ports", sub)) => wanted::ports(role, sub, call.env).map(Command::Ports),
         #[cfg(feature = "luna")]
         Some(("backlog", sub)) => {
-            let config = idle(role, sub, call.env, &subcommands::about_backlog)?;
+            let config = wanted::idle(role, sub, call.env, &about::backlog)?;
             Ok(Command::Backlog(config.backlog))
         }
         #[cfg(feature = "aegis")]
         Some(("programs", sub)) => {
             let on = |option: &Opt| (option.name == "programs").then(|| OsString::from("true"));
             let wanted = |option: &Opt| {
-                let about = subcommands::about_pins(option) || subcommands::about_state(option);
+                let about = about::pins(option) || about::state(option);
                 about || option.name == "programs"
             };
             let load = |of: &ArgMatches| {
@@ -328,127 +252,12 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     }
 }
 
-/// The parser's words, and where they do not say what to do, ours.
-fn usage(role: Role, args: &[OsString], error: &clap::Error) -> String {
-    use clap::error::{ContextKind, ContextValue, ErrorKind};
-
-    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
-        (ErrorKind::ArgumentConflict, Some(ContextValue::String(name))) => format!(
-            "error: options stand after the command: {} {name} [OPTIONS]\n",
-            role.program()
-        ),
-        (ErrorKind::UnknownArgument, _) => match with_one_dash(role, args) {
-            Some(name) => format!("error: names of options have two dashes: --{name}\n"),
-            None => error.to_string(),
-        },
-        _ => error.to_string(),
-    }
-}
-
-/// The option that was written `-name`, if one was.
-fn with_one_dash(role: Role, args: &[OsString]) -> Option<&'static str> {
-    args.iter().find_map(|arg| {
-        let word = arg.to_str()?.strip_prefix('-')?.split('=').next()?;
-        let mut names = options::all().map(|option| option.name(role));
-        names.find(|name| *name == word)
-    })
-}
-
 /// Loads the configuration once more, for a reload.
 pub(crate) fn reload(call: Call<'_>) -> Result<Config, Refusal> {
     match parse(call)? {
         Command::Run(config) => Ok(*config),
         _ => Err(Refusal::Usage("only a running agent can reload".to_owned())),
     }
-}
-
-/// The configuration of a command that talks to no server: what is not sent needs no key.
-#[cfg(feature = "terminal")]
-fn idle(
-    role: Role,
-    matches: &ArgMatches,
-    env: Env<'_>,
-    wanted: &dyn Fn(&Opt) -> bool,
-) -> Result<Config, Refusal> {
-    const LOOPS: [&str; 3] = ["heartbeat", "push", "programs"];
-    let off = |option: &Opt| {
-        LOOPS
-            .contains(&option.name)
-            .then(|| OsString::from("false"))
-    };
-    let wanted = |option: &Opt| LOOPS.contains(&option.name) || wanted(option);
-    load_with(role, matches, env, &wanted, &off)
-        .config
-        .map_err(Refusal::Mistakes)
-}
-
-/// The configuration of a start, without its secrets: nothing is sent, and whoever looks may not be allowed to read them.
-#[cfg(feature = "terminal")]
-fn once(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<Command, Refusal> {
-    let instead = |option: &Opt| match option.name {
-        "programs" => Some(OsString::from("false")),
-        // The push wants a key, whichever.
-        "push-key" => Some(OsString::from("none")),
-        _ => None,
-    };
-    let loaded = load_with(role, matches, env, &subcommands::about_once, &instead);
-    let form = match (matches.get_flag("metrics"), matches.get_flag("json")) {
-        (true, _) => Form::Metrics,
-        (false, true) => Form::Json,
-        (false, false) => Form::People,
-    };
-    Ok(Command::Once(Box::new(OnceWanted {
-        config: loaded.config.map_err(Refusal::Mistakes)?,
-        form,
-    })))
-}
-
-#[cfg(feature = "terminal")]
-fn health(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<HealthWanted, Refusal> {
-    let text = matches
-        .get_one::<OsString>("timeout")
-        .map_or(OsStr::new("3"), OsString::as_os_str);
-    let text = text.to_string_lossy();
-    let timeout = values::duration(1..=60)(&text).map_err(|allowed| {
-        Refusal::Mistakes(vec![Mistake(format!(
-            "--timeout: {text:?} is not allowed; {allowed}"
-        ))])
-    })?;
-    let config = idle(role, matches, env, &subcommands::about_health)?;
-    Ok(HealthWanted {
-        http: config.http,
-        place: config.host,
-        timeout,
-        json: matches.get_flag("json"),
-    })
-}
-
-/// The options of the port scan, as if it were switched on.
-#[cfg(feature = "sigma")]
-fn ports(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
-    let range = matches.get_one::<OsString>("range");
-    let wanted =
-        |option: &Opt| option.section == section::PORTS || subcommands::about_ports(option);
-    let loaded = load_with(role, matches, env, &wanted, &|option| match option.name {
-        "port-scan" => Some(OsString::from("true")),
-        "port-scan-range" => range.cloned(),
-        _ => None,
-    });
-    let mut config = loaded.config.map_err(Refusal::Mistakes)?;
-    let allocate = match matches.subcommand() {
-        Some(("allocate", sub)) => sub.get_one::<usize>("count").copied(),
-        _ => None,
-    };
-    let scan = config
-        .scan
-        .take()
-        .ok_or_else(|| Refusal::Usage("the port scan is off".to_owned()))?;
-    Ok(PortsWanted {
-        scan,
-        place: config.host,
-        allocate,
-        json: matches.get_flag("json"),
-    })
 }
 
 /// Only the options that are `wanted` are taken from anywhere; `instead` comes before what the command line says.

@@ -46,6 +46,10 @@ impl Role {
     }
 
     pub(super) fn about(self) -> &'static str {
+        if !self.is_built_in() {
+            // Nobody can ask; so a small build need not have the words.
+            return "";
+        }
         match self {
             Self::Sigma => {
                 "Registers this host with a Sigma API, sends heartbeats, scans and hands out ports, and serves metrics over HTTP."
@@ -99,10 +103,7 @@ impl Role {
             None => Err(format!(
                 "{FLAG}: {text:?} ({origin}) is not allowed; allowed: {}{}",
                 built_in(),
-                hint(
-                    &text.to_string_lossy(),
-                    Self::ALL.iter().map(|role| role.as_str())
-                )
+                hint(&text.to_string_lossy(), &Self::ALL.map(Self::as_str))
             )),
         }
     }

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command};
 
+#[cfg(feature = "terminal")]
+use super::about;
 use super::arguments::arguments;
 use super::help::{CHECK_EXITS, Exits, Words};
 #[cfg(feature = "terminal")]
 use super::help::{EXITS, HEALTH_EXITS};
 use super::options::Opt;
-#[cfg(feature = "terminal")]
-use super::options::section;
 use super::role::Role;
 
 /// Every subcommand that this program was built with, in the order of the help.
@@ -33,8 +33,8 @@ pub(super) fn all(role: Role) -> Vec<Command> {
         #[cfg(feature = "aegis")]
         super::programs_command::command(
             role.program(),
-            &short(arguments(role, &about_pins)),
-            &short(arguments(role, &about_state)),
+            &short(arguments(role, &about::pins)),
+            &short(arguments(role, &about::state)),
         ),
         #[cfg(feature = "lab")]
         lab(role),
@@ -113,7 +113,7 @@ HEALTHCHECK CMD [\"/sigma-agent\", \"health\"]        # in a Dockerfile";
         role,
         "health",
         "Ask the agent that runs here whether it is well, for health checks of containers",
-        &about_health,
+        &about::health,
         words(NOTES, EXAMPLES, HEALTH_EXITS),
     )
     .arg(
@@ -136,7 +136,7 @@ fn info(role: Role) -> Command {
         role,
         "info",
         "Show what the agent knows about this host, once",
-        &about_host,
+        &about::host,
         words("Asks no server and opens no port.", EXAMPLES, EXITS),
     )
     .arg(json())
@@ -158,7 +158,7 @@ this tells what others get to know of it.
         role,
         "once",
         "Show what the agent would tell others about this host, read once; nothing is sent",
-        &about_once,
+        &about::once,
         words(NOTES, EXAMPLES, EXITS),
     )
     .arg(
@@ -181,7 +181,7 @@ fn ports(role: Role) -> Command {
     const ALLOCATE: &str = "\
 port=$({agent} ports allocate 1)
 {agent} ports allocate 3 --range 20000-21000 --json";
-    let given: Vec<Arg> = short(arguments(role, &about_ports));
+    let given: Vec<Arg> = short(arguments(role, &about::ports));
     let count = Arg::new("count")
         .value_name("N")
         .required(true)
@@ -232,7 +232,7 @@ fn backlog(role: Role) -> Command {
         role,
         "backlog",
         "Print the samples that could not be sent, one JSON object a line, oldest first",
-        &about_backlog,
+        &about::backlog,
         words(
             "Removes nothing; the agent may be running.",
             EXAMPLES,
@@ -252,7 +252,7 @@ source <({agent} completions bash)                  # for this shell alone";
         role,
         "completions",
         "Print what completes this program's options and commands in a shell",
-        &is_role,
+        &about::role,
         words(
             "For the name that the program has in a role: --role luna prints those of lunasentri-agent.",
             EXAMPLES,
@@ -278,7 +278,7 @@ sigma-agent man --role luna > /usr/local/share/man/man8/lunasentri-agent.8";
         role,
         "man",
         "Print the manual page of this program in this role",
-        &is_role,
+        &about::role,
         words("", EXAMPLES, EXITS),
     )
 }
@@ -316,79 +316,4 @@ fn lab(role: Role) -> Command {
                 .help("Heartbeat interval of the lab's agent"),
         );
     words("", EXAMPLES, EXITS).below(command, role.program())
-}
-
-/// Where the agent's own server is; its health page asks for no token.
-#[cfg(feature = "terminal")]
-pub(super) fn about_health(option: &Opt) -> bool {
-    section::GENERAL == option.section
-        || matches!(
-            option.name,
-            "metrics-port" | "metrics-address" | "host-root" | "host-proc"
-        )
-}
-
-#[cfg(feature = "terminal")]
-fn is_role(option: &Opt) -> bool {
-    option.name == "role"
-}
-
-/// What decides what is told, but no secret, and no file that holds one.
-#[cfg(feature = "terminal")]
-pub(super) fn about_once(option: &Opt) -> bool {
-    let secret = option.secret || option.value == Some("FILE");
-    // Whether the push is on, and that it wants a key, is known without the key.
-    matches!(option.name, "config" | "push-key") || !secret && !is_about_programs(option)
-}
-
-#[cfg(all(feature = "terminal", feature = "aegis"))]
-fn is_about_programs(option: &Opt) -> bool {
-    [section::PROGRAMS, section::NATS].contains(&option.section) && option.name != "programs"
-}
-
-#[cfg(all(feature = "terminal", not(feature = "aegis")))]
-fn is_about_programs(_: &Opt) -> bool {
-    false
-}
-
-#[cfg(feature = "terminal")]
-pub(super) fn about_host(option: &Opt) -> bool {
-    [
-        section::IDENTITY,
-        section::ADDRESSES,
-        section::HOST,
-        section::GENERAL,
-    ]
-    .contains(&option.section)
-}
-
-#[cfg(feature = "sigma")]
-pub(super) fn about_ports(option: &Opt) -> bool {
-    [section::PORTS, section::HOST, section::GENERAL].contains(&option.section)
-        && !matches!(
-            option.name,
-            "port-scan" | "port-scan-range" | "port-scan-interval"
-        )
-}
-
-#[cfg(feature = "luna")]
-pub(super) fn about_backlog(option: &Opt) -> bool {
-    option.section == section::GENERAL
-        || matches!(
-            option.name,
-            "push-state-dir" | "push-backlog-mib" | "push-backlog-age"
-        )
-}
-
-/// Where programs and the kernel's files are.
-#[cfg(feature = "aegis")]
-pub(super) fn about_pins(option: &Opt) -> bool {
-    [section::HOST, section::GENERAL].contains(&option.section) || option.name == "pins-dir"
-}
-
-/// Where the kernel's files and what is remembered of programs are.
-#[cfg(feature = "aegis")]
-pub(super) fn about_state(option: &Opt) -> bool {
-    [section::HOST, section::GENERAL].contains(&option.section)
-        || option.name == "programs-state-dir"
 }

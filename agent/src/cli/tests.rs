@@ -511,6 +511,24 @@ fn every_command_has_examples_that_can_be_followed() {
 }
 
 #[test]
+fn help_is_found_by_flag_and_by_word() {
+    let printed = |args: &[&str]| match parse_with(args, &[]) {
+        Ok(Command::Print(text)) => text,
+        other => panic!("{args:?} gave {other:?}"),
+    };
+    assert_eq!(printed(&["help"]), printed(&["--help"]));
+    assert_eq!(
+        printed(&["help", "ports", "allocate"]),
+        printed(&["ports", "allocate", "--help"])
+    );
+    let (short, long) = (printed(&["health", "-h"]), printed(&["health", "--help"]));
+    assert!(
+        short.lines().count() < 15 && long.contains("--metrics-port"),
+        "{short}"
+    );
+}
+
+#[test]
 fn typos_are_answered_with_what_was_meant() {
     let refusal = |args: &[&str]| parse_with(args, &[]).unwrap_err().to_string();
     for (args, meant) in [

@@ -42,10 +42,15 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
             .map(|(_, choice)| *choice)
             .ok_or_else(|| {
                 let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
-                let hint = hint(&value.to_ascii_lowercase(), names.iter().copied());
-                format!("allowed: {}{hint}", names.join(", "))
+                no_such(value, &names)
             })
     }
+}
+
+/// What there is instead of `value`, and which of it may have been meant.
+fn no_such(value: &str, names: &[&str]) -> String {
+    let hint = hint(&value.to_ascii_lowercase(), names);
+    format!("allowed: {}{hint}", names.join(", "))
 }
 
 /// Whole seconds, or a number with one of the units `s`, `m`, `h`.

@@ -1,18 +1,15 @@
-//! The commands beside the agent: completions in real shells, the manual page, health.
+//! The commands beside the agent: completions in real shells, the manual page, errors, and what only a terminal gets.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use crate::parts::{Played, binary, folder};
 
-use crate::parts::{Agent, Played, binary, folder, free_port, http, wait_for};
-
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     binary(args).output().unwrap()
 }
 
-fn text(args: &[&str]) -> String {
+pub(crate) fn text(args: &[&str]) -> String {
     let output = run(args);
     assert!(output.status.success(), "{args:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -187,6 +184,7 @@ fn the_manual_page_of_every_role_is_without_fault() {
                 "SIGHUP",
                 "--metrics-port PORT",
                 "AGENT_METRICS_PORT",
+                "--version VERSION",
                 &format!("{name} health"),
             ] {
                 assert!(shown.contains(part), "{role} lacks {part}:\n{shown}");
@@ -194,228 +192,6 @@ fn the_manual_page_of_every_role_is_without_fault() {
         }
         std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
-}
-
-#[test]
-fn health_is_that_of_the_agent_behind_any_of_the_ports() {
-    let agent = Agent::start("http://127.0.0.1:9/api", &[]);
-    agent.get("/healthz");
-    let closed = free_port();
-    let ports = format!("{closed},{}", agent.port);
-    let output = run(&["health", "--metrics-port", &ports]);
-    assert!(output.status.success(), "{output:?}");
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        said.starts_with("healthy: ") && said.ends_with("says ok\n"),
-        "{said}"
-    );
-    assert_eq!(said.lines().count(), 1);
-    let output = run(&["health", "--metrics-port", &ports, "--json"]);
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        (&said["healthy"], &said["status"]),
-        (&Value::Bool(true), &200.into())
-    );
-}
-
-#[test]
-fn health_needs_no_token_and_says_nothing_of_unrelated_options() {
-    let token = folder("token").join("token");
-    std::fs::write(&token, "secret\n").unwrap();
-    let agent = Agent::start(
-        "http://127.0.0.1:9/api",
-        &["--http-token-file", token.to_str().unwrap()],
-    );
-    agent.get("/healthz");
-    // Who asks may not be allowed to read it.
-    let output = binary(&["health", "--metrics-port", &agent.port.to_string()])
-        .env("AGENT_HTTP_TOKEN_FILE", "/nonexistent/token")
-        .env("AGENT_INTERVAL", "nonsense")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
-
-#[test]
-fn what_is_no_agent_or_says_nothing_is_not_healthy() {
-    let stranger = Played::start(|_| Some(http("200 OK", "", "<html>welcome</html>")));
-    let degraded = Played::start(|_| {
-        let body = r#"{"status":"degraded","problems":["no bpffs"]}"#;
-        Some(http("503 Service Unavailable", "", body))
-    });
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent_port = silent.local_addr().unwrap().port();
-    for (port, part) in [
-        (free_port(), "nothing listens there"),
-        (stranger.port, "another program"),
-        (degraded.port, "says degraded: no bpffs"),
-        (silent_port, "no answer in time"),
-    ] {
-        let output = run(&[
-            "health",
-            "--metrics-address",
-            "127.0.0.1",
-            "--metrics-port",
-            &port.to_string(),
-            "--timeout",
-            "1",
-        ]);
-        let said = String::from_utf8(output.stdout.clone()).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        assert!(
-            said.starts_with("not healthy: ") && said.contains(part),
-            "{said}"
-        );
-        assert!(said.contains("; "), "it says what to do: {said}");
-    }
-    let output = run(&["health", "--timeout", "0"]);
-    assert_eq!(output.status.code(), Some(64));
-}
-
-#[test]
-fn an_agent_without_a_port_is_seen_as_a_process_alone() {
-    let proc = folder("proc");
-    let put = |id: &str, words: &[&str]| {
-        std::fs::create_dir_all(proc.join(id)).unwrap();
-        let line: String = words.iter().map(|word| format!("{word}\0")).collect();
-        std::fs::write(proc.join(id).join("cmdline"), line).unwrap();
-    };
-    put("8", &["sshd"]);
-    put("9", &["/usr/bin/lunasentri-agent", "check"]);
-    let health = || {
-        run(&[
-            "health",
-            "--role",
-            "luna",
-            "--host-proc",
-            proc.to_str().unwrap(),
-        ])
-    };
-    let output = health();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    put(
-        "7",
-        &[
-            "/usr/bin/lunasentri-agent",
-            "--config",
-            "/etc/lunasentri/agent.yaml",
-        ],
-    );
-    let output = health();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        said.contains("process 7") && said.contains("not known"),
-        "{said}"
-    );
-    std::fs::remove_dir_all(proc).unwrap();
-}
-
-#[test]
-fn once_shows_the_body_that_a_start_sends_and_sends_nothing() {
-    let server = Played::start(|_| Some(http("500 Internal Server Error", "", "{}")));
-    let port = free_port().to_string();
-    let common = [
-        "--api-url",
-        &server.url(),
-        "--metrics-port",
-        &port,
-        "--hostname",
-        "e2e-host",
-        "--public-ip-lookup",
-        "off",
-    ];
-    // Whoever looks need not be allowed to read the key.
-    let shown = binary(&["once", "--json"])
-        .args(common)
-        .env("SIGMA_API_KEY_FILE", "/nonexistent/key")
-        .output()
-        .unwrap();
-    assert!(shown.status.success(), "{shown:?}");
-    assert_eq!(server.requests.lock().unwrap().len(), 0);
-    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    let told = |what: &str| {
-        let all = shown["tells"].as_array().unwrap();
-        all.iter().find(|one| one["what"] == what).unwrap().clone()
-    };
-    let to = format!("POST {}/agent/register", server.url());
-    assert_eq!(told("registration")["to"], to.as_str());
-
-    let _agent = Agent::spawn(binary(&["--config", "/dev/null"]).args(common), 0);
-    let request = wait_for("a request", || {
-        server.requests.lock().unwrap().first().cloned()
-    });
-    assert!(
-        request.starts_with("POST /api/agent/register "),
-        "{request}"
-    );
-    let (_, body) = request.split_once("\r\n\r\n").unwrap();
-    let mut sent: Value = serde_json::from_str(body).unwrap();
-    let mut body = told("registration")["body"].clone();
-    for changing in ["uptime_seconds", "load_avg", "disk_used_gb"] {
-        for one in [&mut sent, &mut body] {
-            assert!(
-                one["system_info"]
-                    .as_object_mut()
-                    .unwrap()
-                    .remove(changing)
-                    .is_some()
-            );
-        }
-    }
-    assert_eq!(body, sent);
-    assert_eq!(told("heartbeat")["body"]["hostname"], "e2e-host");
-}
-
-#[test]
-fn once_in_role_luna_needs_no_key_and_shows_a_sample() {
-    let shown = run(&["once", "--role", "luna", "--json", "--hostname", "e2e-host"]);
-    assert!(shown.status.success(), "{shown:?}");
-    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    let sample = &shown["tells"][0];
-    assert_eq!(sample["what"], "sample");
-    assert_eq!(sample["body"]["hostname"], "e2e-host");
-    assert!(sample["body"]["memory_percent"].is_f64() && sample["body"]["system_info"].is_object());
-}
-
-#[test]
-fn once_writes_the_page_that_a_scrape_of_the_host_has() {
-    let args = ["--port-scan", "--port-scan-range", "1-100"];
-    let once = text(&[
-        "once",
-        "--metrics",
-        "--hostname",
-        "e2e-host",
-        args[0],
-        args[1],
-        args[2],
-    ]);
-    let agent = Agent::start("http://127.0.0.1:9/api", &args);
-    let scraped = wait_for("a scan", || {
-        Some(agent.get("/metrics").body).filter(|page| page.contains("sigma_ports_available{"))
-    });
-    let families = |page: &str| -> Vec<String> {
-        let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        names
-            .map(|name| name.split(' ').next().unwrap().to_owned())
-            .collect()
-    };
-    let (once_has, scrape_has) = (families(&once), families(&scraped));
-    assert!(once_has.len() > 30, "{once_has:?}");
-    for name in &once_has {
-        assert!(scrape_has.contains(name), "{name} is on no scrape");
-    }
-    for name in [
-        "sigma_ports_available",
-        "sigma_host_memory_total_bytes",
-        "sigma_source_up",
-    ] {
-        assert!(once_has.iter().any(|one| one == name), "{name} is missing");
-    }
-    assert!(
-        !once.contains("process_") && !once.contains("sigma_agent_"),
-        "nothing of the process itself"
-    );
 }
 
 #[test]

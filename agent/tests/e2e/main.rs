@@ -13,12 +13,14 @@
 mod answers;
 mod commands;
 mod guest;
+mod health;
 mod host;
 mod http;
 mod life;
 mod luna;
 #[path = "../programs/nats_server.rs"]
 mod nats_server;
+mod once;
 mod openrc;
 mod outside;
 mod pages;

@@ -3,7 +3,7 @@
 mod roff;
 mod words;
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 
 use super::arguments;
 use super::help::EXITS;
@@ -50,7 +50,7 @@ pub(super) fn text(role: Role) -> String {
     for (code, meaning) in EXITS {
         page.tagged(&code.to_string(), meaning);
     }
-    page.paragraph("check and health have codes of their own, told above.");
+    page.paragraph("Some commands have codes of their own, told with them above.");
     page.section("SIGNALS");
     for (signal, what) in words::SIGNALS {
         page.tagged(signal, what);
@@ -108,8 +108,7 @@ fn subcommand(page: &mut Page, called: &str, command: &Command) {
         page.paragraph(&format!("{about}."));
     }
     for argument in command.get_arguments().filter(|argument| is_own(argument)) {
-        let help = argument.get_help().map(ToString::to_string);
-        page.tagged(&spelt(argument), &help.unwrap_or_default());
+        page.tagged(&spelt(argument), &meaning(argument));
     }
     if let Some(text) = command.get_after_long_help() {
         page.help(&text.to_string());
@@ -121,13 +120,29 @@ fn subcommand(page: &mut Page, called: &str, command: &Command) {
 
 /// Whether an argument is no option of the agent, and not the way to help.
 fn is_own(argument: &Arg) -> bool {
-    let id = argument.get_id().as_str();
     let help = argument
         .get_help()
         .map(ToString::to_string)
         .unwrap_or_default();
-    let of_agent = options::find(id).is_some_and(|option| help.starts_with(option.help));
-    !of_agent && !matches!(id, "help" | "version")
+    let of_agent = options::find(argument.get_id().as_str())
+        .is_some_and(|option| help.starts_with(option.help));
+    let asks = matches!(
+        argument.get_action(),
+        ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
+    );
+    !of_agent && !asks
+}
+
+/// What an argument means, below the heading that it has in help texts.
+fn meaning(argument: &Arg) -> String {
+    let help = argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    match argument.get_help_heading() {
+        Some(heading) => format!("{heading}: {help}"),
+        None => help,
+    }
 }
 
 fn spelt(argument: &Arg) -> String {

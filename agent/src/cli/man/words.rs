@@ -71,6 +71,10 @@ pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
         "CA certificates, where they are not in the usual places of the system.",
     ),
     (
+        "NO_COLOR",
+        "If it is set to anything, no colours; those are for terminals anyway, and not for TERM=dumb.",
+    ),
+    (
         "HTTP_PROXY, HTTPS_PROXY, NO_PROXY",
         "Proxies, only where an option that ends in env-proxy asks for them.",
     ),

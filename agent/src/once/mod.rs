@@ -1,22 +1,23 @@
 //! `sigma-agent once`: what the agent would tell others about this host, read once; nothing is sent and nobody is asked.
 
-use std::fmt::Write;
+mod show;
+
 use std::sync::Arc;
-#[cfg(any(feature = "luna", feature = "sigma"))]
-use std::time::Duration;
 
 use periodic::Supervisor;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::app::block_on;
-use crate::cli::{Config, Form, OnceWanted, Role};
+use crate::cli::{Config, Form, OnceWanted};
 use crate::http::{self, Routes};
 use crate::place::Place;
 #[cfg(feature = "sigma")]
 use crate::ports::{Holders, Ports};
 use crate::shared::Shared;
 use crate::terminal::Progress;
+#[cfg(any(feature = "luna", feature = "sigma"))]
+use show::{span, value};
 
 /// Something that others get to know.
 struct Told {
@@ -47,8 +48,8 @@ pub(crate) fn run(wanted: OnceWanted, progress: &Progress) -> Result<String, Str
     here.push(&mut told);
     here.pages(&mut told)?;
     Ok(match wanted.form {
-        Form::Json => as_json(here.config.role, &told),
-        _ => for_people(here.config.role, &told),
+        Form::Json => show::as_json(here.config.role, &told),
+        _ => show::for_people(here.config.role, &told),
     })
 }
 
@@ -302,56 +303,4 @@ impl Here {
         let page = http::page_of_host(&routes);
         String::from_utf8(page).map_err(|_| "the page is not text".to_owned())
     }
-}
-
-/// A time between two requests.
-#[cfg(any(feature = "luna", feature = "sigma"))]
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    match seconds {
-        0 => format!("{time:?}"),
-        _ if seconds.is_multiple_of(3600) => format!("{} h", seconds / 3600),
-        _ if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-        _ => format!("{seconds} s"),
-    }
-}
-
-/// A body as it is sent, for those who show it.
-#[cfg(any(feature = "luna", feature = "sigma"))]
-fn value(body: &str) -> Option<Value> {
-    serde_json::from_str(body).ok()
-}
-
-fn for_people(role: Role, told: &[Told]) -> String {
-    let mut text = format!("role {}: ", role.as_str());
-    text.push_str(match told.len() {
-        0 => "nothing about this host would be told to anybody\n",
-        _ => "with this configuration, this much of the host would be told; keys are left out\n",
-    });
-    for one in told {
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "\n{}\n  to    {}\n  when  {}\n",
-            one.what, one.to, one.when
-        );
-        if let Some(body) = &one.body {
-            for line in format!("{body:#}").lines() {
-                let _ = writeln!(text, "  {}", crate::table::printable(line));
-            }
-        }
-    }
-    if role == Role::Aegis {
-        text.push_str("\nWhat is told of programs, to the registry and over NATS, is in docs/PROGRAMS.md and docs/NATS.md.\n");
-    }
-    text
-}
-
-fn as_json(role: Role, told: &[Told]) -> String {
-    let told: Vec<Value> = told
-        .iter()
-        .map(|one| json!({ "what": one.what, "to": one.to, "when": one.when, "body": one.body }))
-        .collect();
-    let body = json!({ "role": role.as_str(), "tells": told });
-    format!("{body:#}\n")
 }
