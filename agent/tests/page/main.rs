@@ -21,5 +21,6 @@ mod opened;
 mod parts;
 mod picture;
 mod policy;
+mod stage;
 mod streams;
 mod token;

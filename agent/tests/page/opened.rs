@@ -85,12 +85,13 @@ fn figures_are_those_of_the_host_and_facts_those_of_status() {
         let text = browser.shows(&row, one["name"].as_str().unwrap());
         if one["name"] == "heartbeat" {
             assert!(
-                text.contains("failing") && text.contains("cannot be reached"),
+                text.contains("failing") && text.contains("refused"),
                 "{text}"
             );
         }
     }
-    browser.shows("#problems", "heartbeat is failing");
+    let problem = browser.shows("#problems", "heartbeat is failing");
+    assert!(problem.contains("cannot be reached"), "{problem}");
     browser.shows("footer", status["agent"]["version"].as_str().unwrap());
     browser.shows("h1", "e2e-host");
     browser.shows(

@@ -86,7 +86,7 @@ fn a_port_that_is_taken_shows_in_model_pixel_and_table_until_it_is_free() {
     browser.get(&script);
     let row = browser.shows("#listeners tbody", &port.to_string());
     assert!(
-        row.contains(own.trim()) && row.contains("every IPv4 address"),
+        row.contains(own.trim()) && row.contains("all IPv4"),
         "{row}"
     );
 

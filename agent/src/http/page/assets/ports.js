@@ -1,7 +1,7 @@
 // The range of ports as a picture: a cell for each port, its shape the state, its colour the owner.
 
 import { attribute, each, element, find, say } from "./elements.js";
-import { STATES, clock, count, duration, plural } from "./words.js";
+import { STATES, clock, count } from "./words.js";
 
 const COLUMNS = [10, 20, 25, 50, 100, 125, 200, 250, 400, 500];
 const NAMED = 6; // owners with a colour of their own; the others share one
@@ -135,7 +135,7 @@ function legend(list, items) {
     attribute(button, "aria-pressed", chosen !== null && same(chosen, item.pick));
     say(button.children[1], item.name);
     say(button.children[2], count(item.ports));
-    say(note, item.title);
+    say(note, item.title === item.name ? "" : item.title);
     swatch(button.children[0], item);
   });
 }
@@ -153,7 +153,11 @@ function swatch(where, item) {
   const paint = palette();
   pen.clearRect(0, 0, 28, 28);
   pen.fillStyle = item.colour === null ? paint.text : paint.owners[item.colour];
-  if (NAMES[item.state] === "free") pen.fillStyle = paint.free;
+  if (NAMES[item.state] === "free") {
+    pen.fillStyle = paint.free;
+    pen.strokeStyle = paint.owners[NAMED + 1];
+    pen.strokeRect(2, 2, 24, 24);
+  }
   shape(pen, NAMES[item.state], 2, 2, 24);
 }
 
@@ -217,7 +221,7 @@ function labels(rows, height) {
 function layout() {
   const ratio = devicePixelRatio || 1;
   const width = Math.floor(canvas.parentElement.clientWidth * ratio);
-  const highest = (width / ratio < 600 ? 900 : 640) * ratio;
+  const highest = (width / ratio < 600 ? 900 : 720) * ratio;
   const fits = (columns) => {
     const cell = Math.min(Math.floor(width / columns), Math.floor(18 * ratio));
     return cell >= 2 && Math.ceil(model.size / columns) * cell <= highest;
@@ -233,6 +237,13 @@ function layout() {
   return ratio;
 }
 
+/** Whether a cell is what the legend singles out, if it does. */
+function singledOut(state, colour) {
+  if (chosen === null) return true;
+  if (chosen.state !== undefined) return chosen.state === state;
+  return NAMES[state] !== "free" && chosen.owner === colour;
+}
+
 function draw() {
   if (model.size === 0 || canvas.parentElement.clientWidth === 0) return;
   layout();
@@ -245,8 +256,7 @@ function draw() {
     const { x, y } = cellAt(position);
     const state = model.state[position];
     const number = colourOf(model.owner[position]);
-    const faint = chosen !== null && (chosen.state ?? state) === state && (state === free ? chosen.owner === undefined : (chosen.owner ?? number) === number) ? 1 : chosen === null ? 1 : 0.15;
-    pen.globalAlpha = faint;
+    pen.globalAlpha = singledOut(state, number) ? 1 : 0.15;
     if (state === free || NAMES[state] !== "listening") {
       pen.fillStyle = paint.free;
       pen.fillRect(x, y, side, side);
@@ -321,14 +331,16 @@ export function describe(position) {
 }
 
 function tell() {
+  const walking = document.activeElement === canvas;
   const position = pointed ?? cursor;
-  const [port, ...rest] = describe(position);
+  const [port, ...rest] = pointed === null && !walking ? ["", "Point at a cell to see its port, or walk there by keyboard."] : describe(position);
   if (here.children.length === 0) here.append(element("b"), element("span"));
   say(here.children[0], port);
   say(here.children[1], rest.join(" · "));
+  attribute(here, "class", port ? "here" : "here quiet");
   const ratio = canvas.width / (parseFloat(canvas.style.width) || canvas.width);
   const { x, y, cell } = cellAt(position);
-  frame.hidden = pointed === null && document.activeElement !== canvas;
+  frame.hidden = pointed === null && !walking;
   frame.style.transform = `translate(${x / ratio - 3}px, ${y / ratio - 3}px)`;
   frame.style.width = frame.style.height = `${cell / ratio + 5}px`;
   attribute(canvas, "aria-valuemin", portAt(0));
