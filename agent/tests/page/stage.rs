@@ -12,7 +12,7 @@ use crate::holder::Holder;
 use crate::parts::{ask, connect};
 
 /// The processes of the play: name, unit, and their ports.
-const CAST: [(&str, &str); 7] = [
+const CAST: [(&str, &str); 8] = [
     ("envoy", "envoy.service"),
     ("xray", "xray.service"),
     ("nginx", "nginx.service"),
@@ -20,29 +20,46 @@ const CAST: [(&str, &str); 7] = [
     ("redis-server", "redis-server.service"),
     ("node_exporter", "prometheus-node-exporter.service"),
     ("haproxy", "haproxy.service"),
+    ("coredns", "coredns.service"),
 ];
 
 pub(crate) fn cast() -> Vec<Holder> {
-    // Scattered the same way at every showing.
-    let scattered = |from: u32, span: u32, many: u32, by: u32| {
-        (0..many)
-            .map(move |turn| u16::try_from(from + (turn * turn * by + turn * 37) % span).unwrap())
+    let scattered = |from: u16, span: u16, many: usize, seed: u64| {
+        scattered(seed)
+            .map(move |chance| from + chance % span)
+            .take(many)
     };
-    let ports: [Vec<u16>; 7] = [
+    let ports: [Vec<u16>; 8] = [
         (12_000..12_600)
-            .chain(scattered(10_000, 20_000, 220, 211))
+            .chain(scattered(10_000, 20_000, 240, 7))
             .collect(),
-        scattered(20_000, 4_000, 760, 13).collect(),
+        scattered(20_000, 4_000, 950, 11).collect(),
         [10_080, 10_443].into_iter().chain(18_000..18_040).collect(),
         vec![15_432],
         vec![16_379],
         vec![19_100],
         (27_000..27_120).collect(),
+        (25_000..25_160).collect(),
     ];
+    let over = |name: &str| if name == "coredns" { "udp" } else { "tcp" };
     CAST.iter()
         .zip(ports)
-        .map(|((name, _), ports)| Holder::start(name, ports))
+        .map(|((name, _), ports)| Holder::over(over(name), name, ports))
         .collect()
+}
+
+/// Numbers without a pattern, the same at every showing.
+fn scattered(seed: u64) -> impl Iterator<Item = u16> {
+    let next = |state: &u64| {
+        Some(
+            state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407),
+        )
+    };
+    std::iter::successors(Some(seed), next)
+        .skip(1)
+        .map(|state| u16::try_from(state >> 49).unwrap())
 }
 
 /// Serves until the process ends; the port.
@@ -127,13 +144,21 @@ fn ports(value: &mut Value) {
             .find(|(own, _)| name == own)
             .map(|(_, unit)| *unit)
     };
+    let mut verdicts = serde_json::Map::new();
     let mut held = 0;
     value["cells"].as_array_mut().unwrap().retain(|cell| {
         let owner = cell[3]
             .as_u64()
             .and_then(|owner| owners.get(usize::try_from(owner).unwrap()));
         let plays = owner.is_some_and(|owner| unit(owner).is_some());
-        held += if plays { cell[1].as_u64().unwrap() } else { 0 };
+        if plays {
+            let ports = cell[1].as_u64().unwrap();
+            let sum = verdicts
+                .entry(cell[2].as_str().unwrap())
+                .or_insert(json!(0));
+            *sum = json!(sum.as_u64().unwrap() + ports);
+            held += ports;
+        }
         plays
     });
     for one in value["listeners"].as_array_mut().unwrap() {
@@ -145,7 +170,8 @@ fn ports(value: &mut Value) {
         .retain(|one| !one["unit"].is_null());
     let free = value["total"].as_u64().unwrap() - held;
     value["available"] = json!(free);
-    value["verdicts"] = json!({ "listening": held, "free": free });
+    verdicts.insert("free".to_owned(), json!(free));
+    value["verdicts"] = verdicts.into();
     value["warnings"] = json!([]);
 }
 

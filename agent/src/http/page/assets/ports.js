@@ -57,7 +57,10 @@ export function build() {
   });
   canvas.addEventListener("keydown", step);
   new ResizeObserver(() => draw()).observe(canvas.parentElement);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    if (told !== null) legends();
+    draw();
+  });
 }
 
 export function setScan(scan) {
