@@ -2,6 +2,7 @@
 
 use crate::browser::Browser;
 use crate::holder::Holder;
+use crate::hosts::scanning;
 use crate::parts::{Agent, Api, folder, wait_for};
 use crate::stage;
 
@@ -12,14 +13,7 @@ fn a_phone_needs_no_sideways_scrolling_and_the_dark_is_dark() {
     };
     let start = 10_000 + u16::try_from(std::process::id() % 15_000).unwrap();
     let _holder = Holder::start("a-name-of-15-by", start..start + 40);
-    let scan = [
-        "--port-scan",
-        "--port-scan-interval",
-        "1",
-        "--interval",
-        "60",
-    ];
-    let agent = Agent::start("http://127.0.0.1:1/api", &scan);
+    let agent = scanning();
     browser.open(agent.port);
     browser.live();
     browser.shows("#ports-sums", "available");
