@@ -1,10 +1,10 @@
 // The range of ports as a picture: a cell for each port, its shape the state, its colour the owner.
 
 import { attribute, each, element, find, say } from "./elements.js";
+import { NAMED, palette, shape } from "./shapes.js";
 import { STATES, clock, count } from "./words.js";
 
 const COLUMNS = [10, 20, 25, 50, 100, 125, 200, 250, 400, 500];
-const NAMED = 6; // owners with a colour of their own; the others share one
 const NAMES = Object.keys(STATES);
 
 /** What the picture is drawn from. `state` and `owner` are by position; `owner` −1 is unknown. */
@@ -162,53 +162,6 @@ function swatch(where, item) {
     pen.strokeRect(2, 2, 24, 24);
   }
   shape(pen, NAMES[item.state], 2, 2, 24);
-}
-
-function palette() {
-  const style = getComputedStyle(document.documentElement);
-  const get = (name) => style.getPropertyValue(name).trim();
-  return { text: get("--text"), free: get("--free"), owners: [...Array(NAMED + 2).keys()].map((number) => get(`--owner-${number}`)) };
-}
-
-/** Draws a state: each has a shape of its own, so that colour alone tells nothing. */
-function shape(pen, state, x, y, side) {
-  const line = Math.max(1, Math.round(side / 5));
-  const half = Math.floor(side / 2);
-  switch (state) {
-    case "bound": // a frame
-      pen.fillRect(x, y, side, line);
-      pen.fillRect(x, y + side - line, side, line);
-      pen.fillRect(x, y, line, side);
-      pen.fillRect(x + side - line, y, line, side);
-      break;
-    case "blocked": // a cross of beams
-      pen.fillRect(x, y + Math.floor((side - line) / 2), side, line);
-      pen.fillRect(x + Math.floor((side - line) / 2), y, line, side);
-      break;
-    case "udp": // half
-      pen.beginPath();
-      pen.moveTo(x, y);
-      pen.lineTo(x + side, y);
-      pen.lineTo(x, y + side);
-      pen.fill();
-      break;
-    case "leased": // the upper half
-      pen.fillRect(x, y, side, half);
-      break;
-    case "reusable":
-    case "lingering": { // a dot
-      const dot = Math.max(2, Math.round(side / 2.5));
-      const edge = Math.floor((side - dot) / 2);
-      pen.fillRect(x + edge, y + edge, dot, dot);
-      break;
-    }
-    case "forbidden":
-    case "excluded": // a line at the foot
-      pen.fillRect(x, y + side - line, side, line);
-      break;
-    default:
-      pen.fillRect(x, y, side, side);
-  }
 }
 
 /** The first ports of some rows, far enough apart to be read. */
