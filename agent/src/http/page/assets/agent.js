@@ -22,6 +22,9 @@ function problems(state) {
     return [`${loop.name} is ${loop.state}${often}`, why, advice(loop.name, why)];
   });
   for (const problem of state.programs?.problems ?? []) found.push(["programs cannot be run as they should", problem, advice("programs", problem)]);
+  for (const one of state.programs?.applied_artifacts ?? []) {
+    if (one.status === "failed") found.push([`program ${one.name} ${one.version} does not run`, one.error ?? "", advice("programs", "")]);
+  }
   const lost = Object.values(state.push?.backlog.dropped ?? {}).reduce((sum, one) => sum + one, 0);
   if (lost > 0) found.push([`${plural(lost, "sample is", "samples are")} lost`, "the backlog was full, too old or damaged", "Give it more room with --buffer-max-bytes, or see why the server was away."]);
   return found;
@@ -66,12 +69,19 @@ function showLoops(loops) {
       { text: loop.name, note: LOOPS[loop.name] ?? "", error: failing ? message : "", past: !failing && message ? `${ago(at.seconds_ago)}: ${message}` : "" },
       { text: MARK[loop.state] ?? loop.state, state: loop.state },
       ago(loop.last_success?.seconds_ago),
-      { text: loop.running ? "running" : loop.next_run_in_seconds > 43200 ? "when woken" : `in ${duration(loop.next_run_in_seconds)}`, kind: "wide" },
+      { text: next(loop), kind: "wide" },
       { text: count(loop.runs), kind: "number wide" },
       { text: count(loop.failures), kind: "number wide" },
     ];
   };
   rows(find("#loops tbody"), loops.map(cells));
+}
+
+/** When a loop runs next; those that others wake wait for a day. */
+function next({ running, state, next_run_in_seconds: seconds }) {
+  if (state === "stopped") return "never";
+  if (running || seconds === null || seconds < 0.5) return "now";
+  return seconds > 43200 ? "when woken" : `in ${duration(seconds)}`;
 }
 
 function showPrograms(programs) {
@@ -97,7 +107,7 @@ function program(one) {
     { text: told.cpu_percent === null ? "–" : `${decimal(told.cpu_percent)} %`, kind: "number" },
     { text: told.memory_kb === null ? "–" : size(told.memory_kb * 1024), kind: "number wide" },
     { text: count(told.packets_processed), kind: "number wide" },
-    { text: count(told.violations), kind: "number" },
+    { text: count(told.violations), kind: "number wide" },
     { text: count(told.errors), kind: "number wide" },
   ];
 }
