@@ -3,7 +3,26 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::parts::folder;
+use crate::parts::{Agent, connect, folder, wait_for};
+
+/// Nobody answers there: the page has to work all the same.
+const NOWHERE: &str = "http://127.0.0.1:1/api";
+
+/// An agent of this host that has looked at its ports, and does so every second.
+pub(crate) fn scanning() -> Agent {
+    let often = [
+        "--port-scan",
+        "--port-scan-interval",
+        "1",
+        "--interval",
+        "60",
+    ];
+    let agent = Agent::start(NOWHERE, &often);
+    wait_for("the first scan", || {
+        (agent.task("scan")["runs"].as_u64()? > 0).then_some(())
+    });
+    agent
+}
 
 /// A folder that looks like `/` to the agent; removed at the end.
 pub(crate) struct HostFiles(PathBuf);
@@ -30,6 +49,17 @@ impl HostFiles {
         host.put("proc/1/mountinfo", &table);
         host.put("proc/1/net/dev", &net_dev(0));
         host
+    }
+
+    /// An agent that takes these files for its host.
+    pub(crate) fn agent(&self, port: u16) -> Agent {
+        let agent = Agent::start_on(
+            port,
+            NOWHERE,
+            &["--host-root", self.path(), "--interval", "60"],
+        );
+        connect(agent.port);
+        agent
     }
 
     pub(crate) fn path(&self) -> &str {

@@ -21,5 +21,7 @@ mod opened;
 mod parts;
 mod picture;
 mod policy;
+mod programs;
+mod stage;
 mod streams;
 mod token;

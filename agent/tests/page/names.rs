@@ -2,8 +2,8 @@
 
 use crate::browser::Browser;
 use crate::holder::Holder;
-use crate::hosts::HostFiles;
-use crate::parts::{Agent, wait_for};
+use crate::hosts::{HostFiles, scanning};
+use crate::parts::{free_port, wait_for};
 
 const NASTY: &str = "<img src=x onerror=alert(1)>";
 
@@ -34,10 +34,7 @@ fn a_host_and_a_mount_called_like_markup_are_text() {
         return;
     };
     let host = HostFiles::new(NASTY, &format!("/{NASTY}"));
-    let agent = Agent::start(
-        "http://127.0.0.1:1/api",
-        &["--host-root", host.path(), "--interval", "60"],
-    );
+    let agent = host.agent(free_port());
     browser.open(agent.port);
     browser.live();
     browser.shows("#disks", &format!("/{NASTY}"));
@@ -53,14 +50,7 @@ fn a_process_called_like_markup_is_text() {
     let start = 10_000 + u16::try_from(std::process::id() % 15_000).unwrap();
     let holder = Holder::start(NASTY_PROCESS, start + 5_000..start + 5_010);
     let port = *holder.ports.first().expect("a free port");
-    let scan = [
-        "--port-scan",
-        "--port-scan-interval",
-        "1",
-        "--interval",
-        "60",
-    ];
-    let agent = Agent::start("http://127.0.0.1:1/api", &scan);
+    let agent = scanning();
     browser.open(agent.port);
     browser.live();
     wait_for("the process in the picture", || {

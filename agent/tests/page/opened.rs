@@ -6,16 +6,6 @@ use crate::browser::Browser;
 use crate::hosts::HostFiles;
 use crate::parts::{Agent, free_port, wait_for};
 
-/// An agent of nobody's fleet that reads a made-up host.
-fn agent(port: u16, host: &HostFiles) -> Agent {
-    let nowhere = "http://127.0.0.1:1/api";
-    Agent::start_on(
-        port,
-        nowhere,
-        &["--host-root", host.path(), "--interval", "60"],
-    )
-}
-
 fn metric(agent: &Agent, name: &str) -> f64 {
     let page = agent.get("/metrics").body;
     let line = page
@@ -31,7 +21,7 @@ fn figures_are_those_of_the_host_and_facts_those_of_status() {
         return;
     };
     let host = HostFiles::new("db-2", "/srv");
-    let agent = agent(free_port(), &host);
+    let agent = host.agent(free_port());
     wait_for("the first reading", || {
         (agent.task("history")["runs"].as_u64()? > 0).then_some(())
     });
@@ -85,12 +75,13 @@ fn figures_are_those_of_the_host_and_facts_those_of_status() {
         let text = browser.shows(&row, one["name"].as_str().unwrap());
         if one["name"] == "heartbeat" {
             assert!(
-                text.contains("failing") && text.contains("cannot be reached"),
+                text.contains("failing") && text.contains("refused"),
                 "{text}"
             );
         }
     }
-    browser.shows("#problems", "heartbeat is failing");
+    let problem = browser.shows("#problems", "heartbeat is failing");
+    assert!(problem.contains("cannot be reached"), "{problem}");
     browser.shows("footer", status["agent"]["version"].as_str().unwrap());
     browser.shows("h1", "e2e-host");
     browser.shows(
@@ -116,7 +107,7 @@ fn an_agent_that_goes_is_missed_and_one_that_comes_back_is_shown_again() {
     };
     let host = HostFiles::new("db-2", "/srv");
     let port = free_port();
-    let first = agent(port, &host);
+    let first = host.agent(port);
     first.status();
     browser.open(port);
     browser.live();
@@ -135,7 +126,7 @@ fn an_agent_that_goes_is_missed_and_one_that_comes_back_is_shown_again() {
         .as_u64()
         .unwrap();
 
-    let second = agent(port, &host);
+    let second = host.agent(port);
     browser.live();
     assert_eq!(browser.text("#gone"), "");
     let pid = second.child.id().to_string();

@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::parts::{Agent, wait_for};
+use crate::hosts::scanning;
+use crate::parts::wait_for;
 
 /// WebDriver's code points of keys.
 const PAGE_DOWN: &str = "\u{e00f}";
@@ -13,21 +14,6 @@ const RIGHT: &str = "\u{e014}";
 const DOWN: &str = "\u{e015}";
 const HOME: &str = "\u{e011}";
 const TAB: &str = "\u{e004}";
-
-fn agent() -> Agent {
-    let scan = [
-        "--port-scan",
-        "--port-scan-interval",
-        "1",
-        "--interval",
-        "60",
-    ];
-    let agent = Agent::start("http://127.0.0.1:1/api", &scan);
-    wait_for("the first scan", || {
-        (agent.task("scan")["runs"].as_u64()? > 0).then_some(())
-    });
-    agent
-}
 
 /// A port of the range that nobody has, and its listener.
 fn take() -> (u16, TcpListener) {
@@ -62,7 +48,7 @@ fn a_port_that_is_taken_shows_in_model_pixel_and_table_until_it_is_free() {
     let Some(browser) = Browser::start() else {
         return;
     };
-    let agent = agent();
+    let agent = scanning();
     browser.open(agent.port);
     browser.live();
     browser.shows("#ports-sums", "of 20,001 available");
@@ -86,7 +72,7 @@ fn a_port_that_is_taken_shows_in_model_pixel_and_table_until_it_is_free() {
     browser.get(&script);
     let row = browser.shows("#listeners tbody", &port.to_string());
     assert!(
-        row.contains(own.trim()) && row.contains("every IPv4 address"),
+        row.contains(own.trim()) && row.contains("all IPv4"),
         "{row}"
     );
 
@@ -122,7 +108,7 @@ fn the_keyboard_reaches_everything_and_walks_through_the_ports() {
     let Some(browser) = Browser::start() else {
         return;
     };
-    let agent = agent();
+    let agent = scanning();
     let (port, _listener) = take();
     browser.open(agent.port);
     browser.live();

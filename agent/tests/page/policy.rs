@@ -2,21 +2,12 @@
 
 use crate::browser::Browser;
 use crate::hosts::HostFiles;
-use crate::parts::{Agent, ask, connect};
-
-fn agent(host: &HostFiles) -> Agent {
-    let agent = Agent::start(
-        "http://127.0.0.1:1/api",
-        &["--host-root", host.path(), "--interval", "60"],
-    );
-    connect(agent.port);
-    agent
-}
+use crate::parts::{ask, connect, free_port};
 
 #[test]
 fn the_files_come_with_the_strictest_headers_and_compressed_for_those_who_can() {
     let host = HostFiles::new("db-2", "/srv");
-    let agent = agent(&host);
+    let agent = host.agent(free_port());
     for path in ["/", "/page/page.css", "/page/page.js"] {
         let answer = agent.get(path);
         assert_eq!(answer.status, 200, "{path}");
@@ -75,7 +66,7 @@ fn nothing_but_the_pages_own_files_runs_in_it() {
         return;
     };
     let host = HostFiles::new("db-2", "/srv");
-    let agent = agent(&host);
+    let agent = host.agent(free_port());
     browser.open(agent.port);
     browser.live();
     assert_eq!(browser.log(), Vec::<String>::new());

@@ -4,17 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Instant;
 
+use crate::browser::Browser;
 use crate::hosts::HostFiles;
-use crate::parts::{Agent, connect, wait_for};
-
-fn agent(host: &HostFiles) -> Agent {
-    let agent = Agent::start(
-        "http://127.0.0.1:1/api",
-        &["--host-root", host.path(), "--interval", "60"],
-    );
-    connect(agent.port);
-    agent
-}
+use crate::parts::{Agent, connect, free_port, wait_for};
 
 /// Asks for the stream; the first line of the answer, and the rest of it as it comes.
 fn stream(agent: &Agent) -> (String, BufReader<TcpStream>) {
@@ -44,7 +36,7 @@ fn event(reader: &mut BufReader<TcpStream>, name: &str) {
 #[test]
 fn eight_pages_are_told_and_no_scrape_waits_for_them() {
     let host = HostFiles::new("db-2", "/srv");
-    let mut agent = agent(&host);
+    let mut agent = host.agent(free_port());
     let mut open: Vec<_> = (0..8).map(|_| stream(&agent)).collect();
     for (line, reader) in &mut open {
         assert!(line.contains(" 200 "), "{line}");
@@ -83,7 +75,7 @@ fn eight_pages_are_told_and_no_scrape_waits_for_them() {
 #[test]
 fn the_host_is_read_often_only_while_somebody_looks() {
     let host = HostFiles::new("db-2", "/srv");
-    let agent = agent(&host);
+    let agent = host.agent(free_port());
     let next = |agent: &Agent| agent.task("history")["next_run_in_seconds"].as_f64();
     wait_for("rest", || (next(&agent)? > 3.0).then_some(()));
     let (_, mut reader) = stream(&agent);
@@ -93,4 +85,21 @@ fn the_host_is_read_often_only_while_somebody_looks() {
     }
     drop(reader);
     wait_for("rest again", || (next(&agent)? > 3.0).then_some(()));
+}
+
+#[test]
+fn a_page_that_finds_no_stream_asks_again_and_again() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let host = HostFiles::new("db-2", "/srv");
+    let agent = host.agent(free_port());
+    let open: Vec<_> = (0..8).map(|_| stream(&agent)).collect();
+    browser.open(agent.port);
+    browser.shows("#link", "live, every 5 s");
+    browser.shows("#disks", "/srv");
+    let known = || browser.module("charts", "it.series.points.length").as_u64();
+    let before = known().unwrap();
+    wait_for("newer figures", || (known()? > before).then_some(()));
+    drop(open);
 }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,9 @@ use hyper::header::{self, HeaderValue};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
-use super::{host, picture, state};
+#[cfg(feature = "sigma")]
+use super::picture;
+use super::{host, state};
 use crate::history::{COLUMNS, Figures};
 use crate::http::Routes;
 use crate::http::answer::{Answer, Payload};
@@ -179,7 +180,6 @@ impl Teller {
             return Ok(());
         };
         self.asked.scan = scan;
-        let scanned = Arc::clone(&scanned);
         let picture = tokio::task::spawn_blocking(move || picture::picture(&scanned, scan)).await;
         match picture {
             Ok(picture) => self.send("ports", &picture).await,

@@ -48,7 +48,7 @@ macro_rules! file {
     };
 }
 
-static FILES: [File; 10] = [
+static FILES: [File; 11] = [
     file!("/", "page.html", HTML),
     file!("/page/page.css", "page.css", STYLE),
     file!("/page/page.js", "page.js", SCRIPT),
@@ -58,6 +58,7 @@ static FILES: [File; 10] = [
     file!("/page/link.js", "link.js", SCRIPT),
     file!("/page/listeners.js", "listeners.js", SCRIPT),
     file!("/page/ports.js", "ports.js", SCRIPT),
+    file!("/page/shapes.js", "shapes.js", SCRIPT),
     file!("/page/words.js", "words.js", SCRIPT),
 ];
 

@@ -5,6 +5,7 @@
 mod events;
 mod files;
 mod host;
+#[cfg(feature = "sigma")]
 mod picture;
 mod state;
 

@@ -7,6 +7,7 @@ export function setState(state) {
   showProblems(problems(state));
   showServers(state);
   showLoops(state.loops);
+  find("footer a[href=ports]").hidden = !state.port_scan.on;
   if (state.programs) showPrograms(state.programs);
   const { version, role, uptime_seconds: up, pid } = state.agent;
   say(find("#agent"), `sigma-agent ${version} · role ${role} · process ${pid} · running for ${duration(up)}`);
@@ -21,6 +22,9 @@ function problems(state) {
     return [`${loop.name} is ${loop.state}${often}`, why, advice(loop.name, why)];
   });
   for (const problem of state.programs?.problems ?? []) found.push(["programs cannot be run as they should", problem, advice("programs", problem)]);
+  for (const one of state.programs?.applied_artifacts ?? []) {
+    if (one.status === "failed") found.push([`program ${one.name} ${one.version} does not run`, one.error ?? "", advice("programs", "")]);
+  }
   const lost = Object.values(state.push?.backlog.dropped ?? {}).reduce((sum, one) => sum + one, 0);
   if (lost > 0) found.push([`${plural(lost, "sample is", "samples are")} lost`, "the backlog was full, too old or damaged", "Give it more room with --buffer-max-bytes, or see why the server was away."]);
   return found;
@@ -59,18 +63,25 @@ function showLoops(loops) {
   const well = loops.filter((loop) => loop.state === "ok").length;
   say(find("#loops-sums"), `${well} of ${plural(loops.length, "loop", "loops")} well`);
   const cells = (loop) => {
-    const failing = loop.state !== "ok" && loop.last_error;
-    const error = loop.last_error && `${failing ? "" : `${ago(loop.last_error.at.seconds_ago)}: `}${loop.last_error.message}`;
+    const failing = loop.state === "failing" || loop.state === "stopped";
+    const { message, at } = loop.last_error ?? {};
     return [
-      { text: loop.name, note: LOOPS[loop.name] ?? "", error: failing ? `${error} ${advice(loop.name, loop.last_error.message)}` : "" },
-      { text: MARK[loop.state] ?? loop.state, state: loop.state, note: failing ? "" : error ?? "" },
+      { text: loop.name, note: LOOPS[loop.name] ?? "", error: failing ? message : "", past: !failing && message ? `${ago(at.seconds_ago)}: ${message}` : "" },
+      { text: MARK[loop.state] ?? loop.state, state: loop.state },
       ago(loop.last_success?.seconds_ago),
-      { text: loop.running ? "running" : loop.next_run_in_seconds > 43200 ? "when woken" : `in ${duration(loop.next_run_in_seconds)}`, kind: "wide" },
+      { text: next(loop), kind: "wide" },
       { text: count(loop.runs), kind: "number wide" },
       { text: count(loop.failures), kind: "number wide" },
     ];
   };
   rows(find("#loops tbody"), loops.map(cells));
+}
+
+/** When a loop runs next; those that others wake wait for a day. */
+function next({ running, state, next_run_in_seconds: seconds }) {
+  if (state === "stopped") return "never";
+  if (running || seconds === null || seconds < 0.5) return "now";
+  return seconds > 43200 ? "when woken" : `in ${duration(seconds)}`;
 }
 
 function showPrograms(programs) {
@@ -81,20 +92,22 @@ function showPrograms(programs) {
   const held = programs.held.length + programs.quarantined.length;
   say(find("#programs-sums"), [`${running} running`, all.length > running && `${all.length - running} failed`, held > 0 && `${held} held back`, `signatures: ${programs.signature_policy}`].filter(Boolean).join(", "));
   find("table", section).hidden = all.length === 0;
-  find("#programs-none").hidden = all.length > 0;
+  const none = find("#programs-none");
+  none.hidden = all.length > 0;
+  say(none, programs.registry.assigned === null ? "It is not known yet what should run here." : "None is assigned to this host.");
   rows(find("tbody", section), all.map(program));
 }
 
 function program(one) {
   const told = one.telemetry;
   return [
-    { text: `${one.name} ${one.version}`, note: one.artifact_id, error: one.error ?? "" },
+    { text: `${one.name} ${one.version}`, note: one.artifact_id, error: one.error },
     one.status === "running" ? { text: "✓ running", state: "ok" } : { text: `✕ ${one.status}`, state: "failing" },
     one.status === "running" ? duration(one.ttl_seconds) : "–",
     { text: told.cpu_percent === null ? "–" : `${decimal(told.cpu_percent)} %`, kind: "number" },
     { text: told.memory_kb === null ? "–" : size(told.memory_kb * 1024), kind: "number wide" },
     { text: count(told.packets_processed), kind: "number wide" },
-    { text: count(told.violations), kind: "number" },
+    { text: count(told.violations), kind: "number wide" },
     { text: count(told.errors), kind: "number wide" },
   ];
 }

@@ -1,19 +1,21 @@
 // The figures as small charts: a line for each, the newest value beside its name, and what was there under the pointer.
 
-import { attribute, drawing, each, element, find, say } from "./elements.js";
+import { attribute, drawing, each, element, say } from "./elements.js";
 import { clock, decimal, duration, percent, rate, size } from "./words.js";
 
 const HEIGHT = 88;
 const KEEP = 3600_000; // a little more than what the longest chart shows is kept
 const GAP = 65_000; // nothing was read in between: the line breaks
+const COARSE = 20_000; // longer charts have a point for so long, as the agent keeps the hour
+const FINE = 300; // seconds that are drawn as they were read
 
 const CARDS = [
-  { title: "Processor", top: () => 1, format: percent, lines: [["cpu_busy", "busy"], ["cpu_iowait", "waiting for disks"], ["cpu_steal", "stolen"]] },
+  { title: "CPU", top: () => 1, format: percent, lines: [["cpu_busy", "busy"], ["cpu_iowait", "I/O wait"], ["cpu_steal", "steal"]], detail: (host) => host.cores && `${host.cores} core${host.cores === 1 ? "" : "s"}` },
   { title: "Memory", top: () => 1, format: percent, lines: [["memory_used", "used"], ["swap_used", "swap"]], detail: (host) => host.memory_total_bytes && `of ${size(host.memory_total_bytes)}` },
-  { title: "Load", top: (most, host) => Math.max(most * 1.15, host.cores ?? 1), format: decimal, lines: [["load_1", "1 min"], ["load_5", "5 min"]], mark: (host) => host.cores, detail: (host) => host.cores && `on ${host.cores} core${host.cores === 1 ? "" : "s"}` },
+  { title: "Load", top: (most, host) => Math.max(most * 1.15, host.cores ?? 1), format: decimal, lines: [["load_1", "1 min"], ["load_5", "5 min"]], mark: (host) => host.cores, detail: (host) => host.cores && `dotted line: ${host.cores} core${host.cores === 1 ? "" : "s"}` },
   { title: "Network", top: (most) => round(most, 1000), format: rate, lines: [["received", "received"], ["sent", "sent"]] },
   { title: "Disks", top: (most) => round(most, 1000), format: rate, lines: [["read", "read"], ["written", "written"]] },
-  { title: "Pressure", top: (most) => (most < 0.1 ? 0.1 : 1), format: percent, lines: [["waiting_cpu", "for processor"], ["waiting_memory", "for memory"], ["waiting_io", "for disks"]], detail: () => "time that tasks waited" },
+  { title: "Pressure", top: (most) => (most < 0.1 ? 0.1 : 1), format: percent, lines: [["waiting_cpu", "CPU"], ["waiting_memory", "memory"], ["waiting_io", "I/O"]], detail: () => "time that tasks waited" },
 ];
 
 /** The next 1, 2 or 5 times a power of ten. */
@@ -60,11 +62,11 @@ export function build(where) {
     const svg = drawing("svg", { role: "img", height: HEIGHT, width: "100%" });
     const keys = element("ul", { class: "keys" });
     const now = element("p", { class: "now" });
-    const detail = element("p", { class: "quiet small" });
+    const detail = element("span", { class: "quiet" });
     const from = element("span");
     const to = element("span");
     const box = element("article", { class: "card chart" },
-      element("div", { class: "title" }, element("h3", {}, spec.title), now), detail, svg,
+      element("div", { class: "title" }, element("h3", {}, spec.title, detail), now), svg,
       element("div", { class: "axis quiet small", "aria-hidden": "true" }, from, to), keys);
     where.append(box);
     const card = { ...spec, box, svg, keys, now, from, to, detailText: detail };
@@ -101,10 +103,28 @@ function bounds() {
 
 function shown() {
   const { start } = bounds();
-  const points = series.points;
-  let first = points.findIndex((one) => one.at >= start);
+  let first = series.points.findIndex((one) => one.at >= start);
   if (first > 0) first -= 1; // the line comes in from the left edge
-  return first < 0 ? [] : points.slice(first);
+  const points = first < 0 ? [] : series.points.slice(first);
+  return series.span > FINE ? thinned(points) : points;
+}
+
+/** One point for each stretch of time, with the means of what is known. */
+function thinned(points) {
+  const stretches = new Map();
+  for (const one of points) {
+    const key = Math.floor(one.at / COARSE);
+    if (!stretches.has(key)) stretches.set(key, []);
+    stretches.get(key).push(one);
+  }
+  return [...stretches.values()].map((some) => {
+    const mean = { at: some.at(-1).at };
+    for (const name of Object.keys(some[0]).slice(1)) {
+      const values = some.map((one) => one[name]).filter((value) => typeof value === "number");
+      mean[name] = values.length > 0 ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
+    }
+    return mean;
+  });
 }
 
 let waiting = false;
@@ -124,13 +144,12 @@ function drawCard(card, points) {
   const lines = card.lines.filter(([name]) => points.some((one) => typeof one[name] === "number"));
   card.box.hidden = lines.length === 0;
   if (card.box.hidden) return;
-  const here = (pointed !== null && points.find((one) => one.at === pointed)) || points.at(-1);
+  const here = (pointed !== null && points.find((one) => one.at === pointed)) || last();
   say(card.now, card.format(here[card.lines[0][0]]));
   say(card.detailText, card.detail?.(series.host) || "");
-  card.detailText.hidden = !card.detailText.textContent;
   say(card.from, `−${duration(series.span)}`);
   say(card.to, pointed === null ? "now" : clock(here.at));
-  each(card.keys, lines, () => element("li", {}, drawing("svg", { width: 18, height: 8, "aria-hidden": "true" }, drawing("path", { d: "M0 4H18" })), element("span"), element("b")), (item, [name, label]) => {
+  each(card.keys, lines, () => element("li", {}, drawing("svg", { width: 14, height: 8, "aria-hidden": "true" }, drawing("path", { d: "M0 4H14" })), element("span"), element("b")), (item, [name, label]) => {
     attribute(item, "class", style(card, name));
     say(item.children[1], label);
     say(item.children[2], card.format(here[name]));
@@ -153,7 +172,7 @@ function drawLines(card, lines, points, here) {
     ["line", { class: "grid base", x1: 0, x2: width, y1: HEIGHT - 1, y2: HEIGHT - 1 }],
   ];
   const mark = card.mark?.(series.host);
-  if (mark && mark < top) shapes.push(["line", { class: "mark", x1: 0, x2: width, y1: y(mark), y2: y(mark) }]);
+  if (mark && mark <= top) shapes.push(["line", { class: "mark", x1: 0, x2: width, y1: y(mark), y2: y(mark) }]);
   for (const [name] of lines.toReversed()) {
     for (const run of runs(points, name)) {
       const path = run.map((one, index) => `${index ? "L" : "M"}${x(one.at).toFixed(1)} ${y(one[name]).toFixed(1)}`).join("");
@@ -187,7 +206,7 @@ function runs(points, name) {
 function told(card, lines, points) {
   const lows = lines.map(([name, label]) => {
     const values = points.map((one) => one[name]).filter((value) => typeof value === "number");
-    return `${label}: now ${card.format(values.at(-1))}, from ${card.format(Math.min(...values))} to ${card.format(Math.max(...values))}`;
+    return `${label}: now ${card.format(last()[name])}, from ${card.format(Math.min(...values))} to ${card.format(Math.max(...values))}`;
   });
   return `${card.title}, last ${duration(series.span)}. ${lows.join("; ")}.`;
 }

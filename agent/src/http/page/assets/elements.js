@@ -36,17 +36,17 @@ export function each(where, items, make, show) {
 }
 
 /**
- * Rows of a table, changed in place. A cell is text, or `{text, note, error, state, kind, level}`: a line below, what went wrong, a
- * coloured word, a class, a bar.
+ * Rows of a table, changed in place. A cell is text, or `{text, note, error, past, state, kind, level}`: a line below, what is
+ * wrong, what was wrong, a coloured word, a class, a bar.
  */
 export function rows(body, data) {
   each(body, data, () => element("tr"), (row, cells) => each(row, cells, () => element("td"), fillCell));
 }
 
 function fillCell(cell, content) {
-  const { text, note, error, state, kind, level } = typeof content === "object" ? content : { text: content };
+  const { text, note, error, past, state, kind, level } = typeof content === "object" ? content : { text: content };
   attribute(cell, "class", kind);
-  const parts = [["span", text, state && "state"], ["small", note, "note"], ["small", error, "error"]].filter((part) => part[1]);
+  const parts = [["span", text, state && "state"], ["small", note, "note"], ["small", error, "error wide"], ["small", past, "note"]].filter((part) => part[1]);
   if (level !== undefined && level !== null) parts.push(["meter", "", null]);
   const tags = parts.map((part) => part[0]).join();
   if (cell.dataset.parts !== tags) {

@@ -48,7 +48,11 @@ export function connect({ hear, tell, known }) {
     const event = read(text);
     if (!event) return;
     heard = Date.now();
-    hear(event.name, event.value);
+    try {
+      hear(event.name, event.value);
+    } catch (error) {
+      console.error(error); // a fault of the page is not one of the line
+    }
     tell(state);
   }
 

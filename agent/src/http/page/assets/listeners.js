@@ -3,11 +3,12 @@
 import { attribute, element, find, rows, say } from "./elements.js";
 import { plural } from "./words.js";
 
+const RUNS = 5; // runs of ports that are written out in a row
 const FEW = 15; // rows before more are asked for
 
 const COLUMNS = [
-  { title: "Port", of: (row) => row.port, kind: "first" },
   { title: "Process", of: (row) => row.name ?? "" },
+  { title: "Ports", of: (row) => row.runs[0][0] },
   { title: "Process id", of: (row) => row.pid ?? 0, kind: "number wide" },
   { title: "Unit or container", of: (row) => row.home, kind: "wide" },
   { title: "Address", of: (row) => row.places },
@@ -15,34 +16,39 @@ const COLUMNS = [
 
 let all = [];
 let total = 0;
-let sorted = { column: 0, down: false };
+let sorted = { column: 1, down: false };
 let most = FEW;
 
 const section = find("#listeners");
 const filter = find("#listeners-filter");
 
-/** One row for each process and run of ports, however many addresses it listens on. */
+/** One row for each process and the addresses it listens on, with its ports as runs. */
 function merged(listeners) {
   const byPort = new Map();
   for (const one of listeners) {
     const key = `${one.port} ${one.pid ?? ""}`;
-    const row = byPort.get(key) ?? { ...one, last: one.port, home: one.unit ?? one.container?.slice(0, 12) ?? "", locals: [] };
-    row.locals.push(one);
-    byPort.set(key, row);
+    if (!byPort.has(key)) byPort.set(key, []);
+    byPort.get(key).push(one);
   }
-  const runs = [];
-  const open = new Map(); // the newest run of each process and its places
-  for (const row of byPort.values()) {
-    row.places = places(row.locals);
-    const key = `${row.pid ?? row.name ?? ""} ${row.places}`;
-    const run = open.get(key);
-    if (run && run.last + 1 === row.port) run.last = row.port;
-    else {
-      open.set(key, row);
-      runs.push(row);
-    }
+  const found = new Map();
+  for (const locals of byPort.values()) {
+    const [one] = locals;
+    const where = places(locals);
+    const key = `${one.pid ?? one.name ?? ""} ${where}`;
+    if (!found.has(key)) found.set(key, { ...one, home: one.unit ?? one.container?.slice(0, 12) ?? "", places: where, runs: [] });
+    const { runs } = found.get(key);
+    if (runs.length > 0 && runs.at(-1)[1] + 1 === one.port) runs.at(-1)[1] = one.port;
+    else runs.push([one.port, one.port]);
   }
-  return runs;
+  return [...found.values()];
+}
+
+/** Runs of ports in words: not all of them, if there are many. */
+function portsOf({ runs }) {
+  const words = runs.slice(0, RUNS).map(([first, last]) => (first === last ? first : `${first}–${last}`)).join(", ");
+  const sum = (some) => some.reduce((ports, [first, last]) => ports + last - first + 1, 0);
+  const rest = sum(runs.slice(RUNS));
+  return { text: rest > 0 ? `${words} and ${plural(rest, "more", "more")}` : words, note: sum(runs) > 1 ? plural(sum(runs), "port", "ports") : "" };
 }
 
 function places(locals) {
@@ -50,7 +56,7 @@ function places(locals) {
   const named = locals.filter((one) => !one.local.startsWith("*:")).map((one) => one.local.slice(0, one.local.lastIndexOf(":")));
   const six = every.some((one) => one.ipv6);
   const four = every.some((one) => !one.ipv6);
-  const words = six ? (four ? ["every address"] : ["every address (IPv6 socket)"]) : four ? ["every IPv4 address"] : [];
+  const words = six ? (four ? ["all"] : ["all (IPv6 socket)"]) : four ? ["all IPv4"] : [];
   return [...words, ...new Set(named)].join(", ");
 }
 
@@ -78,15 +84,15 @@ export function setPorts(ports) {
 
 function show() {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (row) => [row.port, row.last, row.name, row.pid, row.home, row.exe, row.places].join(" ").toLowerCase();
-  const within = (row, word) => row.port <= Number(word) && Number(word) <= row.last;
-  const fitting = all.filter((row) => words.every((word) => within(row, word) || text(row).includes(word)));
+  const text = (row) => [...row.runs.flat(), row.name, row.pid, row.home, row.exe, row.places].join(" ").toLowerCase();
+  const has = (row, word) => row.runs.some(([first, last]) => first <= Number(word) && Number(word) <= last);
+  const fitting = all.filter((row) => words.every((word) => has(row, word) || text(row).includes(word)));
   const { of } = COLUMNS[sorted.column];
-  const order = (a, b) => (of(a) < of(b) ? -1 : of(a) > of(b) ? 1 : a.port - b.port);
+  const order = (a, b) => (of(a) < of(b) ? -1 : of(a) > of(b) ? 1 : a.runs[0][0] - b.runs[0][0]);
   fitting.sort((a, b) => (sorted.down ? -order(a, b) : order(a, b)));
   const cells = (row) => [
-    { text: row.last > row.port ? `${row.port}–${row.last}` : String(row.port), note: row.last > row.port ? plural(row.last - row.port + 1, "port", "ports") : "", kind: "first" },
-    { text: row.name ?? "not known", note: row.name ? "" : "of another user: the agent may not look" },
+    { text: row.name ?? "not known", kind: "short", note: row.name ? "" : "the agent may not look" },
+    portsOf(row),
     { text: row.pid ? String(row.pid) : "–", kind: "number wide" },
     { text: row.home || "–", kind: "wide" },
     row.places,

@@ -60,7 +60,7 @@ function tellGone(never) {
   gone.hidden = since === null;
   if (since === null) return;
   const known = never ? "It has not answered this page yet." : `It was last heard at ${clock(since)}; what is shown below is from then.`;
-  say(gone, `The agent does not answer. ${known} This page goes on trying. On the host, \`systemctl status sigma-agent\` tells more.`);
+  say(gone, `The agent does not answer. ${known} This page goes on trying. On the host, “systemctl status sigma-agent” tells more.`);
 }
 
 /** Asks for the token, and says so if the last one was refused. */

@@ -1,10 +1,10 @@
 // The range of ports as a picture: a cell for each port, its shape the state, its colour the owner.
 
 import { attribute, each, element, find, say } from "./elements.js";
-import { STATES, clock, count, duration, plural } from "./words.js";
+import { NAMED, palette, shape } from "./shapes.js";
+import { STATES, clock, count } from "./words.js";
 
 const COLUMNS = [10, 20, 25, 50, 100, 125, 200, 250, 400, 500];
-const NAMED = 6; // owners with a colour of their own; the others share one
 const NAMES = Object.keys(STATES);
 
 /** What the picture is drawn from. `state` and `owner` are by position; `owner` −1 is unknown. */
@@ -57,7 +57,10 @@ export function build() {
   });
   canvas.addEventListener("keydown", step);
   new ResizeObserver(() => draw()).observe(canvas.parentElement);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    if (told !== null) legends();
+    draw();
+  });
 }
 
 export function setScan(scan) {
@@ -135,7 +138,7 @@ function legend(list, items) {
     attribute(button, "aria-pressed", chosen !== null && same(chosen, item.pick));
     say(button.children[1], item.name);
     say(button.children[2], count(item.ports));
-    say(note, item.title);
+    say(note, item.title === item.name ? "" : item.title);
     swatch(button.children[0], item);
   });
 }
@@ -153,55 +156,12 @@ function swatch(where, item) {
   const paint = palette();
   pen.clearRect(0, 0, 28, 28);
   pen.fillStyle = item.colour === null ? paint.text : paint.owners[item.colour];
-  if (NAMES[item.state] === "free") pen.fillStyle = paint.free;
-  shape(pen, NAMES[item.state], 2, 2, 24);
-}
-
-function palette() {
-  const style = getComputedStyle(document.documentElement);
-  const get = (name) => style.getPropertyValue(name).trim();
-  return { text: get("--text"), free: get("--free"), owners: [...Array(NAMED + 2).keys()].map((number) => get(`--owner-${number}`)) };
-}
-
-/** Draws a state: each has a shape of its own, so that colour alone tells nothing. */
-function shape(pen, state, x, y, side) {
-  const line = Math.max(1, Math.round(side / 5));
-  const half = Math.floor(side / 2);
-  switch (state) {
-    case "bound": // a frame
-      pen.fillRect(x, y, side, line);
-      pen.fillRect(x, y + side - line, side, line);
-      pen.fillRect(x, y, line, side);
-      pen.fillRect(x + side - line, y, line, side);
-      break;
-    case "blocked": // a cross of beams
-      pen.fillRect(x, y + Math.floor((side - line) / 2), side, line);
-      pen.fillRect(x + Math.floor((side - line) / 2), y, line, side);
-      break;
-    case "udp": // half
-      pen.beginPath();
-      pen.moveTo(x, y);
-      pen.lineTo(x + side, y);
-      pen.lineTo(x, y + side);
-      pen.fill();
-      break;
-    case "leased": // the upper half
-      pen.fillRect(x, y, side, half);
-      break;
-    case "reusable":
-    case "lingering": { // a dot
-      const dot = Math.max(2, Math.round(side / 2.5));
-      const edge = Math.floor((side - dot) / 2);
-      pen.fillRect(x + edge, y + edge, dot, dot);
-      break;
-    }
-    case "forbidden":
-    case "excluded": // a line at the foot
-      pen.fillRect(x, y + side - line, side, line);
-      break;
-    default:
-      pen.fillRect(x, y, side, side);
+  if (NAMES[item.state] === "free") {
+    pen.fillStyle = paint.free;
+    pen.strokeStyle = paint.owners[NAMED + 1];
+    pen.strokeRect(2, 2, 24, 24);
   }
+  shape(pen, NAMES[item.state], 2, 2, 24);
 }
 
 /** The first ports of some rows, far enough apart to be read. */
@@ -217,7 +177,7 @@ function labels(rows, height) {
 function layout() {
   const ratio = devicePixelRatio || 1;
   const width = Math.floor(canvas.parentElement.clientWidth * ratio);
-  const highest = (width / ratio < 600 ? 900 : 640) * ratio;
+  const highest = (width / ratio < 600 ? 900 : 720) * ratio;
   const fits = (columns) => {
     const cell = Math.min(Math.floor(width / columns), Math.floor(18 * ratio));
     return cell >= 2 && Math.ceil(model.size / columns) * cell <= highest;
@@ -233,6 +193,13 @@ function layout() {
   return ratio;
 }
 
+/** Whether a cell is what the legend singles out, if it does. */
+function singledOut(state, colour) {
+  if (chosen === null) return true;
+  if (chosen.state !== undefined) return chosen.state === state;
+  return NAMES[state] !== "free" && chosen.owner === colour;
+}
+
 function draw() {
   if (model.size === 0 || canvas.parentElement.clientWidth === 0) return;
   layout();
@@ -245,8 +212,7 @@ function draw() {
     const { x, y } = cellAt(position);
     const state = model.state[position];
     const number = colourOf(model.owner[position]);
-    const faint = chosen !== null && (chosen.state ?? state) === state && (state === free ? chosen.owner === undefined : (chosen.owner ?? number) === number) ? 1 : chosen === null ? 1 : 0.15;
-    pen.globalAlpha = faint;
+    pen.globalAlpha = singledOut(state, number) ? 1 : 0.15;
     if (state === free || NAMES[state] !== "listening") {
       pen.fillStyle = paint.free;
       pen.fillRect(x, y, side, side);
@@ -321,14 +287,16 @@ export function describe(position) {
 }
 
 function tell() {
+  const walking = document.activeElement === canvas;
   const position = pointed ?? cursor;
-  const [port, ...rest] = describe(position);
+  const [port, ...rest] = pointed === null && !walking ? ["", "Point at a cell to see its port, or walk there by keyboard."] : describe(position);
   if (here.children.length === 0) here.append(element("b"), element("span"));
   say(here.children[0], port);
   say(here.children[1], rest.join(" · "));
+  attribute(here, "class", port ? "here" : "here quiet");
   const ratio = canvas.width / (parseFloat(canvas.style.width) || canvas.width);
   const { x, y, cell } = cellAt(position);
-  frame.hidden = pointed === null && document.activeElement !== canvas;
+  frame.hidden = pointed === null && !walking;
   frame.style.transform = `translate(${x / ratio - 3}px, ${y / ratio - 3}px)`;
   frame.style.width = frame.style.height = `${cell / ratio + 5}px`;
   attribute(canvas, "aria-valuemin", portAt(0));

@@ -94,6 +94,6 @@ export function advice(loop, message) {
   if (says("resolve", "dns", "lookup", "no addresses")) return "The name is not found. Check the URL and /etc/resolv.conf.";
   if (says("refused", "connect", "timed out", "time-out", "timeout", "unreachable", "reset")) return "The server cannot be reached. Check the URL, the network and the server; the agent goes on trying.";
   if (says("files do not answer")) return "A disk or a network file system hangs. Look at dmesg and at the mounts below.";
-  if (loop.startsWith("programs")) return "`sigma-agent programs doctor` on the host tells what is missing.";
-  return "`sigma-agent check` on the host looks at every part of it.";
+  if (loop.startsWith("programs")) return "“sigma-agent programs doctor” on the host tells what is missing.";
+  return "“sigma-agent check” on the host looks at every part of it.";
 }
