@@ -98,6 +98,7 @@ put_file() {
     fi
     fresh=$root$1.install-new
     rm -f "$fresh"
+    case $1 in /etc/*.yaml | /etc/*.conf | /etc/*/key | /etc/*/vault-token) written="$written $1" ;; esac
     (umask 077 && cat >"$fresh")
     [ -z "${3:-}" ] || chgrp "$3" "$fresh"
     chmod "$2" "$fresh"
@@ -333,6 +334,7 @@ fetch_program() {
             return
         fi
         from=$url
+        [ -n "$key" ] || [ -n "$skip_signature" ] || no_key
         say "downloading $url"
         (umask 077 && : >"$root$staged")
         download "$url" "$root$staged" "$MOST_BYTES"
@@ -369,8 +371,8 @@ check_signature() {
         return
     fi
     if [ -z "$key" ]; then
-        [ -n "$file" ] && return
-        die "no key to check the signature with: give --key KEY, or take what nobody signed with --insecure-skip-signature"
+        [ -n "$file" ] || no_key
+        return
     fi
     [ -f "$work/minisig" ] || die "no signature for $from: $from.minisig is missing; get it, or take what nobody signed with --insecure-skip-signature"
     if have minisign; then
@@ -379,6 +381,10 @@ check_signature() {
         check_signature_by_openssl
     fi
     say "signature is right"
+}
+
+no_key() {
+    die "no key to check the signature with: give --key KEY, or take what nobody signed with --insecure-skip-signature"
 }
 
 bad_signature() {
@@ -427,7 +433,7 @@ try_program() {
     [ -z "$dry" ] && [ -z "$root" ] || return 0
     chmod 0755 "$root$staged"
     for one in $roles; do
-        version=$(env -i "PATH=$PATH" "$root$staged" --role "$one" --version 2>"$work/said") || {
+        version=$(env -i "PATH=$PATH" "AGENT_ROLE=$one" "$root$staged" --version 2>"$work/said") || {
             sed -n '1,3p' "$work/said" >&2
             die "the new program does not run here in the role $one; nothing was changed"
         }
@@ -517,15 +523,16 @@ write_config() {
         return
     fi
     [ -n "$dry" ] || say "writing $config"
+    # The configuration comes last: where it exists, all of it does.
     case $role in
     sigma)
+        [ -z "$secret" ] || printf '%s\n' "$secret" | put_file /etc/sigma-agent/key 0640 "$group"
         { printf '# Options: docs/CONFIG.md. Taken over by a reload of the service.\n'
         yaml_lines SIGMA_API_URL=api_url
         [ -z "$secret" ] || printf 'api_key_file: /etc/sigma-agent/key\n'
         yaml_lines AGENT_HOSTNAME=hostname AGENT_ALIAS=alias AGENT_INTERVAL=interval AGENT_METRICS_PORT=metrics_port \
             AGENT_METRICS_ADDRESS=metrics_address AGENT_PORT_SCAN=port_scan AGENT_PORT_SCAN_RANGE=port_scan_range
-        } | put_file "$config" 0640 "$group"
-        [ -z "$secret" ] || printf '%s\n' "$secret" | put_file /etc/sigma-agent/key 0640 "$group" ;;
+        } | put_file "$config" 0640 "$group" ;;
     luna)
         LUNASENTRI_SERVER_URL=${LUNASENTRI_SERVER_URL:-https://lunasentri-api.serverplus.org}
         LUNASENTRI_INTERVAL=${LUNASENTRI_INTERVAL:-10s} LUNASENTRI_RETRY_BACKOFF=${LUNASENTRI_RETRY_BACKOFF:-5s}
@@ -543,14 +550,36 @@ write_config() {
         } | put_file "$config" 0644 ;;
     aegis)
         AGENT_HOST_ID=${AGENT_HOST_ID:-$(uname -n)}
+        [ -z "$secret" ] || printf '%s\n' "$secret" | put_file /etc/aegisflux/vault-token 0640 "$group"
         { printf '# Options: docs/CONFIG.md, docs/PROGRAMS.md. Without public_key or vault_key nothing is trusted, and nothing loaded.\n'
         yaml_lines AGENT_HOST_ID=host_id AGENT_REGISTRY_URL=registry_url AGENT_PUBLIC_KEY=public_key AGENT_VAULT_URL=vault_url \
             AGENT_VAULT_KEY=vault_key
         [ -z "$secret" ] || printf 'vault_token_file: /etc/aegisflux/vault-token\n'
         yaml_lines AGENT_NATS_URL=nats_url AGENT_HTTP_PORT=metrics_port AGENT_HTTP_ADDRESS=metrics_address
-        } | put_file "$config" 0640 "$group"
-        [ -z "$secret" ] || printf '%s\n' "$secret" | put_file /etc/aegisflux/vault-token 0640 "$group" ;;
+        } | put_file "$config" 0640 "$group" ;;
     esac
+}
+
+# What the new program would refuse to start with is found while the one before it still runs.
+check_configs() {
+    [ -z "$dry" ] && [ -z "$root" ] || return 0
+    for one in $roles; do
+        [ "$one" = "$role" ] || was "$one" well || was "$one" up || continue
+        if refuses_config "$staged" && { [ ! -x "$current" ] || ! refuses_config "$current"; }; then
+            sed -n '1,5p' "$work/said" >&2
+            # A configuration of this run is not to stay in the way of the next, with its mistakes.
+            for wrong in $written; do remove "$wrong"; done
+            [ -z "$written" ] || die "the configuration would be refused: nothing was started; give other values and run this again"
+            die "the new program refuses the configuration of the role $one; nothing was changed. Mend it, then run this again"
+        fi
+    done
+}
+
+# 64 is what it ends with for a mistake in the configuration; that a server does not answer is not one.
+refuses_config() {
+    code=0
+    in_time env -i "PATH=$PATH" "AGENT_ROLE=$one" "$1" check >/dev/null 2>"$work/said" || code=$?
+    [ "$code" = 64 ]
 }
 
 # A file with secrets that somebody else wrote, such as another installer: the agent must be able to read it, and others must not.
@@ -718,6 +747,7 @@ install_role() {
     if [ "$init" = systemd ] && [ "$role" = guest ]; then user=''; fi
     make_user
     write_config
+    check_configs
     switch_program
     [ "$program" = sigma-agent ] || make_link sigma-agent "/usr/local/bin/$program"
     write_service
@@ -909,9 +939,9 @@ uninstall_role() {
     left=$(installed_roles)
     about_role "$role"
     if [ -n "$dry" ]; then left=$(printf %s "$left" | sed "s/$role //"); fi
-    if [ -z "$left" ]; then remove "$current" "$staged" "$kept"; else say "$current stays for: $left"; fi
+    if [ -z "$left" ]; then remove "$current" "$staged" "$kept"; else say "$current stays for: ${left% }"; fi
     if [ -n "$purge" ]; then purge_role; else name_what_stays; fi
-    say "the role $role is removed"
+    [ -n "$dry" ] || say "the role $role is removed"
 }
 
 purge_role() {
@@ -951,7 +981,7 @@ interrupted() {
 
 read_arguments() {
     role=${ROLE:-sigma} action=install dry='' file='' url='' sha256='' key=$RELEASE_KEY skip_signature='' init='' no_start='' root='' purge=''
-    owners='' health_timeout=60 switched='' replaced='' version='' well='' from='' roles=''
+    owners='' health_timeout=60 switched='' replaced='' version='' well='' written='' from='' roles=''
     while [ $# -gt 0 ]; do
         given=''
         case $1 in
@@ -1041,7 +1071,8 @@ StartLimitBurst=3
 [Service]
 Type=notify
 ExecStart=/usr/local/bin/local-agent
-ExecReload=/bin/kill -HUP $MAINPID
+# Not /bin/kill, which small systems do not have.
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 # What has run its time is detached also where the agent cannot do it any more.
 ExecStopPost=-/usr/local/bin/local-agent programs reap
 EnvironmentFile=-/etc/aegisflux/aegisflux-agent.env
@@ -1118,7 +1149,8 @@ After=network.target
 [Service]
 Type=notify
 ExecStart=/usr/local/bin/guest-agent
-ExecReload=/bin/kill -HUP $MAINPID
+# Not /bin/kill, which small systems do not have.
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 Restart=always
 RestartSec=5
 WatchdogSec=60
@@ -1187,7 +1219,8 @@ After=network-online.target
 Type=notify
 # The agent itself begins the file anew when it is full; logrotate is not wanted here.
 ExecStart=/usr/local/bin/lunasentri-agent --log-file /var/log/lunasentri/agent.log
-ExecReload=/bin/kill -HUP $MAINPID
+# Not /bin/kill, which small systems do not have.
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 Restart=always
 RestartSec=5
 WatchdogSec=60
@@ -1260,7 +1293,8 @@ After=network-online.target
 [Service]
 Type=notify
 ExecStart=/usr/local/bin/sigma-agent
-ExecReload=/bin/kill -HUP $MAINPID
+# Not /bin/kill, which small systems do not have.
+ExecReload=/bin/sh -c 'kill -HUP $MAINPID'
 Restart=always
 RestartSec=5
 WatchdogSec=60
