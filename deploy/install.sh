@@ -562,15 +562,16 @@ write_config() {
 
 # What the new program would refuse to start with is found while the one before it still runs.
 check_configs() {
-    [ -z "$dry" ] && [ -z "$root" ] || return 0
+    [ -n "$live" ] && [ -z "$dry" ] || return 0
     for one in $roles; do
         [ "$one" = "$role" ] || was "$one" well || was "$one" up || continue
-        if refuses_config "$staged" && { [ ! -x "$current" ] || ! refuses_config "$current"; }; then
+        if refuses_config "$staged"; then
             sed -n '1,5p' "$work/said" >&2
             # A configuration of this run is not to stay in the way of the next, with its mistakes.
             for wrong in $written; do remove "$wrong"; done
             [ -z "$written" ] || die "the configuration would be refused: nothing was started; give other values and run this again"
-            die "the new program refuses the configuration of the role $one; nothing was changed. Mend it, then run this again"
+            about_role "$one"
+            die "the new program would refuse $config; nothing was changed. Mend it, then run this again ($program check shows every option)"
         fi
     done
 }
@@ -1057,11 +1058,12 @@ systemd/aegisflux-agent)
 cat <<'END-OF-FILE'
 # /etc/systemd/system/aegisflux-agent.service
 #
-# Once, as root:
-#   useradd --system --home-dir /var/lib/aegisflux-agent --shell /usr/sbin/nologin aegisflux-agent
+# deploy/install.sh and the packages set up all of this. By hand, once, as root:
 #   ln -s sigma-agent /usr/local/bin/local-agent
+#   useradd --system --user-group --home-dir /var/lib/aegisflux-agent --shell /bin/false aegisflux-agent
 #   install -D -m 0640 -g aegisflux-agent /dev/null /etc/aegisflux/aegisflux-agent.env     (the variables, no secrets)
 [Unit]
+Documentation=man:sigma-agent(1)
 Description=Runs the signed eBPF programs that a registry assigns to this host
 Wants=network-online.target
 After=network-online.target sys-fs-bpf.mount
@@ -1083,7 +1085,7 @@ WatchdogSec=60
 # Programs are unloaded at the end.
 TimeoutStopSec=20
 
-# Vault's token: one line in a file that only root can read. Without it, take this line out.
+# Vault's token from a file that only root can read, instead of vault_token_file: systemd hands it over at each start.
 #LoadCredential=aegis_vault_token:/etc/aegisflux/vault-token
 
 # The same user each time: pins of programs that outlive the agent are that user's.
@@ -1093,24 +1095,31 @@ StateDirectoryMode=0700
 CacheDirectory=aegisflux-agent
 CacheDirectoryMode=0700
 
-# What needs more rights than the agent has, done once by root: a folder of its own in the bpffs, and the counting of run times (about 70 ns
-# for each run of a program).
-ExecStartPre=+/bin/sh -c 'mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf'
+# What needs more rights than the agent has, done once by root: a folder of its own in the bpffs, which systemd itself mounts (a mount from
+# here would be seen by nobody), and the counting of run times (about 70 ns for each run of a program).
 ExecStartPre=+/usr/bin/install -d -m 0700 -o aegisflux-agent -g aegisflux-agent /sys/fs/bpf/aegisflux-agent
 ExecStartPre=-+/bin/sh -c 'echo 1 > /proc/sys/kernel/bpf_stats_enabled'
 
-# To load programs; to attach them to the network; to trace and to do arithmetic on pointers.
+# To load programs; to attach them to the network; to trace and to do arithmetic on pointers. They count in the host's user namespace
+# alone, so there is no PrivateUsers.
 AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON
 CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN CAP_PERFMON
 NoNewPrivileges=yes
 LimitNOFILE=65536
+# Kernels before 5.11 count maps and programs as locked memory.
+LimitMEMLOCK=infinity
+LimitCORE=0
+TasksMax=128
 MemoryMax=512M
 
 ProtectSystem=strict
-ReadWritePaths=/sys/fs/bpf
+# Programs that outlive the agent are pinned there. The folder is made above, so it may be missing when systemd looks first.
+ReadWritePaths=-/sys/fs/bpf/aegisflux-agent
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes
+PrivateMounts=yes
+ProtectKernelTunables=yes
 ProtectControlGroups=yes
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
@@ -1125,8 +1134,12 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 MemoryDenyWriteExecute=yes
 RemoveIPC=yes
+KeyringMode=private
 SystemCallArchitectures=native
-SystemCallFilter=@system-service bpf perf_event_open
+# The named ones are what the agent locks itself in with after its start; then what it is there for, which the line between took away.
+SystemCallFilter=@system-service seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
+SystemCallFilter=~@privileged @resources
+SystemCallFilter=bpf perf_event_open
 SystemCallErrorNumber=EPERM
 UMask=0077
 
@@ -1424,8 +1437,8 @@ else
 fi
 
 depend() {
-    need net
-    use dns
+    # Not `need`: it goes on without a network, and is not to be stopped with it.
+    use net dns
     after firewall
 }
 
@@ -1525,8 +1538,8 @@ if supervise-daemon "${RC_SVCNAME}" --help 2>&1 | grep -q -e '--no-new-privs'; t
 fi
 
 depend() {
-    need net
-    use dns
+    # Not `need`: it goes on without a network, and is not to be stopped with it.
+    use net dns
     after firewall
 }
 
@@ -1576,8 +1589,8 @@ if supervise-daemon "${RC_SVCNAME}" --help 2>&1 | grep -q -e '--no-new-privs'; t
 fi
 
 depend() {
-    need net
-    use dns
+    # Not `need`: it goes on without a network, and is not to be stopped with it.
+    use net dns
     after firewall
 }
 

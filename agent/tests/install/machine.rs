@@ -95,6 +95,12 @@ impl Machine {
         let name = machine.place.file_name().unwrap().to_str().unwrap();
         let started = Command::new("systemd-nspawn")
             .args(["--quiet", "--boot", "--register=no", "--keep-unit"])
+            // As on a machine of its own: programs may be loaded, and a bpffs mounted.
+            .args([
+                "--capability=all",
+                "--system-call-filter=bpf perf_event_open",
+            ])
+            .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "yes")
             .arg(format!("--machine={}", &name[name.len().min(12)..]))
             .arg("--directory")
             .arg(&machine.root)
@@ -113,6 +119,8 @@ impl Machine {
                 .contains(&state.trim())
                 .then_some(())
         });
+        // Which a systemd that has a machine to itself mounts.
+        machine.run("mount -t bpf bpf /sys/fs/bpf").well();
         Some(machine)
     }
 
@@ -120,8 +128,13 @@ impl Machine {
     pub(crate) fn with_openrc() -> Option<Self> {
         let mut machine = Self::at_rest()?;
         let script = "mount -t proc proc \"$0/proc\" && mount -t sysfs sysfs \"$0/sys\" && mount -t tmpfs run \"$0/run\" &&
-            mount --bind /dev/null \"$0/dev/null\" && mkdir -p \"$0/run/openrc\" && touch \"$0/run/openrc/softlevel\" &&
-            exec chroot \"$0\" sleep 3600";
+            mount --bind /dev/null \"$0/dev/null\" && cd \"$0/run\" && mkdir -p openrc openrc/exclusive openrc/started openrc/starting openrc/stopping openrc/options openrc/daemons && touch openrc/softlevel &&
+            exec chroot \"$0\" sh -c 'while :; do sleep 1; done'";
+        // The guest needs a network, which is always there.
+        let net = "#!/sbin/openrc-run\ndepend() { provide net; }\nstart() { return 0; }\n";
+        let script_of_net = machine.root.join("etc/init.d/net-of-the-host");
+        fs::write(&script_of_net, net).unwrap();
+        fs::set_permissions(&script_of_net, fs::Permissions::from_mode(0o755)).unwrap();
         // A device in a layer in memory may not be opened.
         fs::write(machine.root.join("dev/null"), "").unwrap();
         let keeper = Command::new("unshare")
@@ -139,15 +152,10 @@ impl Machine {
             .spawn()
             .unwrap();
         machine.become_of(keeper);
+        // The last of these is that its root is its own. A process 1 that waits for its children lets none of them stay a zombie.
         wait_for("the machine's mounts", || {
-            let name = format!(
-                "/proc/{}/comm",
-                machine
-                    .first_process
-                    .as_ref()
-                    .map_or("", |first| first.id.as_str())
-            );
-            (fs::read_to_string(name).ok()?.trim() == "sleep").then_some(())
+            let ended = machine.run("test -e /root/install.sh && test -e /run/openrc/softlevel");
+            (ended.code == Some(0)).then_some(())
         });
         Some(machine)
     }
@@ -165,7 +173,9 @@ impl Machine {
     pub(crate) fn command(&self, script: &str) -> Command {
         let mut command = match &self.first_process {
             Some(first) => {
-                let mut command = Command::new("nsenter");
+                let mut command = Command::new("timeout");
+                // What hangs has failed.
+                command.args(["180", "nsenter"]);
                 command.args(["--target", &first.id, "--mount", "--uts", "--ipc", "--pid"]);
                 command.args(["--root", "--wd"]);
                 command

@@ -13,7 +13,7 @@ const EXPOSURES: [(&str, Option<&str>, u32); 6] = [
     ("sigma-agent", Some("sigma-owners-full"), 21),
     ("lunasentri-agent", None, 11),
     ("guest-agent", None, 12),
-    ("aegisflux-agent", None, 23),
+    ("aegisflux-agent", None, 18),
 ];
 
 #[test]
