@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -114,6 +115,8 @@ impl Machine {
         };
         machine.become_of(keeper);
         wait_for("the end of the boot", || {
+            // nspawn has other children before the one that becomes process 1.
+            machine.look_for_first_process();
             let state = machine.run("systemctl is-system-running").said;
             ["running", "degraded"]
                 .contains(&state.trim())
@@ -161,12 +164,24 @@ impl Machine {
     }
 
     fn become_of(&mut self, keeper: Child) {
-        let children = format!("/proc/{0}/task/{0}/children", keeper.id());
-        let id = wait_for("the machine's first process", || {
-            let text = fs::read_to_string(&children).ok()?;
-            Some(text.split_whitespace().next()?.to_owned())
-        });
+        let id = String::new();
         self.first_process = Some(FirstProcess { keeper, id });
+        wait_for("the machine's first process", || {
+            self.look_for_first_process();
+            self.first_process
+                .as_ref()
+                .filter(|first| !first.id.is_empty())
+                .map(|_| ())
+        });
+    }
+
+    fn look_for_first_process(&mut self) {
+        let first = self.first_process.as_mut().unwrap();
+        let children = format!("/proc/{0}/task/{0}/children", first.keeper.id());
+        let text = fs::read_to_string(children).unwrap_or_default();
+        if let Some(id) = text.split_whitespace().next() {
+            id.clone_into(&mut first.id);
+        }
     }
 
     /// A command that runs in it, with nothing of this environment.
@@ -258,7 +273,15 @@ impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(mut first) = self.first_process.take() {
             // With its process 1 all others of the machine end.
-            let _ = Command::new("kill").args(["-KILL", &first.id]).status();
+            let _ = Command::new("kill").args(["-KILL", &first.id]).output();
+            // Its keeper cleans up after it, if it can.
+            for _ in 0..100 {
+                if first.keeper.try_wait().is_ok_and(|ended| ended.is_some()) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            let _ = first.keeper.kill();
             let _ = first.keeper.wait();
         }
         let _ = unmount(&self.root, UnmountFlags::DETACH);
