@@ -98,7 +98,6 @@ put_file() {
     fi
     fresh=$root$1.install-new
     rm -f "$fresh"
-    case $1 in /etc/*.yaml | /etc/*.conf | /etc/*/key | /etc/*/vault-token) written="$written $1" ;; esac
     (umask 077 && cat >"$fresh")
     [ -z "${3:-}" ] || chgrp "$3" "$fresh"
     chmod "$2" "$fresh"
@@ -523,6 +522,8 @@ write_config() {
         return
     fi
     [ -n "$dry" ] || say "writing $config"
+    written=$config
+    [ -e "$root$secrets" ] || written="$config $secrets"
     # The configuration comes last: where it exists, all of it does.
     case $role in
     sigma)
@@ -576,10 +577,11 @@ check_configs() {
     done
 }
 
-# 64 is what it ends with for a mistake in the configuration; that a server does not answer is not one.
+# 64 is what it ends with for a mistake in the configuration. `info` asks no server. The guest's lines are never a mistake.
 refuses_config() {
+    [ "$one" != guest ] || return 1
     code=0
-    in_time env -i "PATH=$PATH" "AGENT_ROLE=$one" "$1" check >/dev/null 2>"$work/said" || code=$?
+    in_time env -i "PATH=$PATH" "AGENT_ROLE=$one" "$1" info >/dev/null 2>"$work/said" || code=$?
     [ "$code" = 64 ]
 }
 
@@ -867,6 +869,7 @@ judge() {
 go_back() {
     switched=''
     warn "going back to the version before it"
+    [ "$health_timeout" -ge 30 ] || health_timeout=30
     mv -f "$root$previous" "$root$current"
     for one in $replaced; do
         [ ! -e "$root$kept/${one##*/}.previous" ] || mv -f "$root$kept/${one##*/}.previous" "$root$one"

@@ -152,6 +152,7 @@ impl Machine {
             ])
             .arg(&machine.root)
             .stdin(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         machine.become_of(keeper);

@@ -25,7 +25,10 @@ fn an_agent_under_openrc_registers_is_upgraded_undone_and_removed() {
     let port_text = port.to_string();
     let install = |file: &str| -> Ended {
         machine.install(
-            &format!("--health-timeout 20 --file /root/{file}"),
+            &format!(
+                "--health-timeout {} --file /root/{file}",
+                if file == "broken" { 5 } else { 30 }
+            ),
             &[
                 ("SIGMA_API_URL", &url),
                 ("SIGMA_API_KEY", &key),

@@ -163,3 +163,42 @@ fn two_at_once_are_one_too_many() {
     turn.unlock().unwrap();
     machine.install(FILE, KEY).well();
 }
+
+#[test]
+fn a_dry_run_tells_what_it_would_do_and_changes_nothing() {
+    let Some(machine) = Machine::at_rest() else {
+        return;
+    };
+    let init = "--init systemd --no-start --file /root";
+    let unchanged = |words: &str, told: &str| {
+        let before = machine.listing();
+        let said = machine.install(&format!("--dry-run {words}"), KEY).well();
+        assert!(said.contains(told), "{told:?} is not in:\n{said}");
+        assert!(!said.contains("sk_sigma_test"), "the key is told: {said}");
+        assert_eq!(machine.listing(), before, "after --dry-run {words}");
+    };
+    for (role, service) in [
+        ("sigma", "sigma-agent"),
+        ("luna", "lunasentri-agent"),
+        ("guest", "guest-agent"),
+        ("aegis", "aegisflux-agent"),
+    ] {
+        let unit = format!("would write /etc/systemd/system/{service}.service");
+        unchanged(&format!("--role {role} {init}/agent"), &unit);
+        let script = format!("would write /etc/init.d/{service}");
+        let words = format!("--role {role} --init openrc --no-start --file /root/agent");
+        unchanged(&words, &script);
+    }
+    machine.install(&format!("{init}/agent"), KEY).well();
+    machine.install(&format!("{init}/newer"), KEY).well();
+    unchanged(
+        &format!("{init}/agent"),
+        "would put the new program to /usr/local/bin/sigma-agent",
+    );
+    unchanged("--rollback --init systemd", "would run: mv");
+    unchanged(
+        "--uninstall --init systemd",
+        "would remove /usr/local/bin/sigma-agent",
+    );
+    unchanged("--purge --init systemd", "would remove /etc/sigma-agent");
+}

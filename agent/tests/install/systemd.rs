@@ -33,8 +33,9 @@ impl Host {
     fn install(&self, file: &str) -> crate::machine::Ended {
         let port = self.port.to_string();
         let url = self.api.url();
+        let patience = if file == "broken" { 5 } else { 30 };
         self.machine.install(
-            &format!("--health-timeout 20 --file /root/{file}"),
+            &format!("--health-timeout {patience} --file /root/{file}"),
             &[
                 ("SIGMA_API_URL", &url),
                 ("SIGMA_API_KEY", &self.key),
@@ -72,6 +73,24 @@ impl Host {
 fn an_installed_agent_registers_is_found_well_reloads_and_leaves() {
     let Some(host) = Host::new() else { return };
     let before: BTreeSet<String> = host.machine.listing().into_keys().collect();
+
+    // A value that the program refuses is known before anything is in place, and does not stay in the way.
+    let wrong = [
+        ("SIGMA_API_KEY", host.key.as_str()),
+        ("AGENT_INTERVAL", "never"),
+    ];
+    let refused = host.machine.install("--file /root/agent", &wrong);
+    refused.refused(1, "the configuration would be refused");
+    assert!(refused.said.contains("never"), "{}", refused.said);
+    for path in [
+        "/etc/sigma-agent/agent.yaml",
+        "/etc/sigma-agent/key",
+        "/usr/local/bin/sigma-agent",
+        "/etc/systemd/system/sigma-agent.service",
+    ] {
+        assert!(!host.machine.has(path), "{path} is left");
+    }
+
     let start = Instant::now();
     let said = std::thread::scope(|scope| {
         let installing = scope.spawn(|| host.install("agent"));
@@ -190,7 +209,7 @@ fn an_upgrade_keeps_the_configuration_and_a_broken_one_is_undone() {
     for signal in ["KILL", "TERM"] {
         lay_trap(&host.machine, signal, 99);
         let mut cut = host.machine.command(&format!(
-            "{TRAPPED} sh /root/install.sh --health-timeout 9 --file /root/broken & id=$!
+            "{TRAPPED} sh /root/install.sh --health-timeout 30 --file /root/broken & id=$!
             until grep -qx was.* /usr/local/lib/sigma-agent/on-trial && cmp -s /root/broken /usr/local/bin/sigma-agent; do sleep 0.1; done
             kill -{signal} $id; wait $id"
         ));
