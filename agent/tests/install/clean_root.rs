@@ -102,7 +102,7 @@ const BROKEN: &str = r#"
 int main(int count, char **words) {
     for (int i = 1; i < count; i++) {
         if (!strcmp(words[i], "--version")) return puts("sigma-agent 9.9.9"), 0;
-        if (!strcmp(words[i], "info")) return 0;
+        if (!strcmp(words[i], "check")) return 0;
     }
     fputs("out of order\n", stderr);
     return 1;
