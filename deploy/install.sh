@@ -286,7 +286,7 @@ download() {
     esac
     # In blocks of 512 bytes.
     if have curl; then
-        (ulimit -f "$(($3 / 512 + 1))" && exec curl --proto '=https' --proto-redir '=https' --tlsv1.2 --location --max-redirs 5 --fail \
+        (ulimit -f "$(($3 / 512 + 1))" && exec curl --disable --proto '=https' --proto-redir '=https' --tlsv1.2 --location --max-redirs 5 --fail \
             --silent --show-error --connect-timeout 20 --speed-time 60 --speed-limit 1000 --max-time 1800 --max-filesize "$3" \
             --output "$2" "$1") || die "could not download $1; nothing was changed"
     elif have wget && wget --version 2>/dev/null | grep -q '^GNU Wget'; then
@@ -472,6 +472,8 @@ check_texts() {
 
 # Takes the secret out of the environment, so that no program started from here has it, or out of the file that is named.
 take_secret() {
+    # A variable of that name in the environment would hand its new value to every program.
+    unset secret from_variable value
     secret=''
     case $role in
     sigma) from_variable=${SIGMA_API_KEY:-} from_file=${SIGMA_API_KEY_FILE:-} secret_name=SIGMA_API_KEY ;;
@@ -626,24 +628,37 @@ write_service() {
             [ ! -e "$root$on_trial" ] || printf 'replaced %s\n' "$place" >>"$root$on_trial"
         fi
         put_file "$place" "$mode" <"$work/service"
-        changed=yes
+        touched="$touched $one"
     fi
-    write_owners
+    [ "$one" != sigma ] || write_owners
+    [ "$one" = "$role" ] || return 0
     case $init in
     systemd) make_dir /etc/systemd/system/multi-user.target.wants 0755
         make_link "$unit" "/etc/systemd/system/multi-user.target.wants/$service.service" ;;
     openrc) make_dir /etc/runlevels/default 0755
         make_link "$script" "/etc/runlevels/default/$service" ;;
     esac
-    [ "$running" != systemd ] || [ "$init" != systemd ] || change systemctl daemon-reload
 }
+
+# The role that is asked for, and with it the files of the others, which have the same program. What somebody switched off stays off.
+write_services() {
+    touched=''
+    for one in $roles; do
+        about_role "$one"
+        if [ "$one" = "$role" ] || { [ "$init" != none ] && [ -e "$root$(service_file)" ]; }; then write_service; fi
+    done
+    [ "$running" != systemd ] || [ "$init" != systemd ] || change systemctl daemon-reload
+    about_role "$role"
+}
+
+is_touched() { case " $touched " in *" $1 "*) ;; *) return 1 ;; esac; }
 
 owners_dropin=/etc/systemd/system/sigma-agent.service.d/50-owners.conf
 
 # How far the port scan may look for the owners of ports.
 write_owners() {
-    [ -n "$owners" ] && [ "$role" = sigma ] || return 0
-    changed=yes
+    [ -n "$owners" ] || return 0
+    touched="$touched $one"
     case $owners in
     none) remove "$owners_dropin"; [ -n "$dry" ] || rmdir "$root${owners_dropin%/*}" 2>/dev/null || true ;;
     full) make_dir "${owners_dropin%/*}" 0755
@@ -752,7 +767,7 @@ install_role() {
     check_configs
     switch_program
     [ "$program" = sigma-agent ] || make_link sigma-agent "/usr/local/bin/$program"
-    write_service
+    write_services
     start_and_judge
 }
 
@@ -825,25 +840,32 @@ start_and_judge() {
         return
     fi
     about_role "$role"
-    if [ -n "$changed" ] || [ -n "$dry" ] || ! is_active; then restart_service; else say "$service runs already"; fi
-    if [ -n "$new_program" ]; then
-        for one in $roles; do
-            if [ "$one" != "$role" ] && { was "$one" well || was "$one" up; }; then about_role "$one"; restart_service; fi
-        done
-    fi
+    if [ -n "$changed" ] || is_touched "$role" || [ -n "$dry" ] || ! is_active; then restart_service; else say "$service runs already"; fi
+    for one in $roles; do
+        if [ "$one" = "$role" ] || { [ -z "$new_program" ] && ! is_touched "$one"; }; then continue; fi
+        if was "$one" well || was "$one" up; then
+            about_role "$one"
+            restart_service
+        fi
+    done
     [ -z "$dry" ] || return 0
     judge
 }
 
 judge() {
-    bad=''
+    bad='' worse=''
     for one in $roles; do
         level=well
         if ! was "$one" well; then
             # What was not well before need not be after, and what did not run is not started, but for the role that is asked for.
             if was "$one" up; then level=up; elif [ "$one" != "$role" ]; then continue; fi
         fi
-        becomes_healthy "$one" "$level" || { bad=$one; break; }
+        if ! becomes_healthy "$one" "$level"; then
+            bad=$one
+            # What ran before decides about the program; what is new may lack something else.
+            if was "$one" well || was "$one" up; then worse=$one; break; fi
+            continue
+        fi
         if [ "$level" = well ] || says_healthy; then say "$service runs and is healthy"; else warn "$service runs, and is not healthy, as before"; fi
     done
     if [ -z "$bad" ]; then
@@ -856,7 +878,7 @@ judge() {
     about_role "$bad"
     warn "$service did not become healthy in $health_timeout s; the last it said:"
     tell_why
-    if [ -n "$switched" ] && [ -e "$root$previous" ] && { was "$bad" well || was "$bad" up; }; then
+    if [ -n "$switched" ] && [ -e "$root$previous" ] && [ -n "$worse" ]; then
         go_back
         exit 3
     fi

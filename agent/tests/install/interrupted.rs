@@ -29,9 +29,10 @@ fn whatever_was_interrupted_the_next_run_makes_it_good() {
     let Some(machine) = Machine::at_rest() else {
         return;
     };
-    let words = "--init systemd --no-start --file /root/newer";
+    // A small program: nothing of it runs here.
+    let words = "--init systemd --no-start --file /root/broken";
     let install = format!("sh /root/install.sh {words}");
-    let mut first = machine.command(&install.replace("newer", "agent"));
+    let mut first = machine.command(&install.replace("broken", "agent"));
     assert!(
         first
             .envs(VARIABLES.iter().copied())
@@ -41,7 +42,7 @@ fn whatever_was_interrupted_the_next_run_makes_it_good() {
     );
     machine
         .install(
-            "--role luna --init systemd --no-start --file /root/newer",
+            "--role luna --init systemd --no-start --file /root/broken",
             &[],
         )
         .well();

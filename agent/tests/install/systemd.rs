@@ -256,6 +256,14 @@ fn two_roles_share_a_program_and_one_leaves_alone() {
         ("LUNASENTRI_SERVER_URL", root.as_str()),
         ("LUNASENTRI_API_KEY", key.as_str()),
     ];
+    // A new role with a program that breaks the old one: the old one decides.
+    host.machine
+        .install(
+            "--role luna --health-timeout 5 --file /root/broken",
+            &variables,
+        )
+        .refused(3, "sigma-agent runs again as before");
+    assert!(host.is("agent") && host.metrics().contains("sigma_"));
     host.machine
         .install(&format!("{words}agent"), &variables)
         .well();
@@ -268,7 +276,10 @@ fn two_roles_share_a_program_and_one_leaves_alone() {
     });
     assert!(host.machine.has("/var/log/lunasentri/agent.log"));
 
-    // An upgrade for one is an upgrade for both.
+    // An upgrade for one is an upgrade for both, and for the units of both.
+    host.machine
+        .run("echo '# old' >>/etc/systemd/system/sigma-agent.service")
+        .well();
     let (sigma, moon) = (
         host.process("sigma-agent"),
         host.process("lunasentri-agent"),
@@ -276,6 +287,8 @@ fn two_roles_share_a_program_and_one_leaves_alone() {
     host.machine.install(&format!("{words}newer"), &[]).well();
     assert_ne!(host.process("sigma-agent"), sigma);
     assert_ne!(host.process("lunasentri-agent"), moon);
+    let unit = host.machine.read("/etc/systemd/system/sigma-agent.service");
+    assert!(!unit.contains("# old"), "{unit}");
 
     host.machine.install("--uninstall", &[]).well();
     assert!(host.is("newer"), "the program stays for the other");
