@@ -28,14 +28,17 @@ impl Service {
                 env!("CARGO_BIN_EXE_sigma-agent"),
             )
             .replace(
-                "/var/log/guest-agent.log",
+                "/var/log/guest-agent/agent.log",
                 &format!(
                     "{} --role guest --config /dev/null --metrics-port {port}",
                     log.display()
                 ),
             )
+            // Its user and folder are the installer's, which has tests of its own.
+            .replace("command_user=", "nobody_in_particular=")
+            .replace("start_pre()", "start_pre_elsewhere()")
             .replace(
-                "/var/log/guest-agent.err",
+                "/var/log/guest-agent/agent.err",
                 place.join("agent.err").to_str().unwrap(),
             );
         let path = Path::new("/etc/init.d").join(name);
