@@ -2,9 +2,11 @@
 
 mod agent;
 mod app;
+mod ask;
 mod check;
 mod cli;
 mod clock;
+mod health;
 mod http;
 #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 mod info;
@@ -71,6 +73,10 @@ fn main() -> ExitCode {
 fn run(command: Command, call: Call<'_>) -> ExitCode {
     match command {
         Command::Print(text) => say(&text),
+        Command::Health(wanted) => {
+            let told = health::run(&wanted);
+            say_and(&told.text, told.healthy)
+        }
         #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Command::Info { config, json } => say(&info::describe(&config, json)),
         Command::Check(wanted) => match check::run(&wanted) {
@@ -97,10 +103,7 @@ fn run(command: Command, call: Call<'_>) -> ExitCode {
         Command::Backlog(backlog) => finish(push::print_backlog(&backlog)),
         #[cfg(feature = "aegis")]
         Command::Programs(wanted) => match programs::tools::run(&wanted) {
-            Ok(told) => match say(&told.text) {
-                ExitCode::SUCCESS if !told.well => ExitCode::FAILURE,
-                code => code,
-            },
+            Ok(told) => say_and(&told.text, told.well),
             Err(why) => finish(Err(why)),
         },
         #[cfg(feature = "lab")]
@@ -126,6 +129,14 @@ fn say(text: &str) -> ExitCode {
             finish(Err(format!("cannot print: {error}")))
         }
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints, and fails where what is printed is no good news.
+fn say_and(text: &str, well: bool) -> ExitCode {
+    match say(text) {
+        ExitCode::SUCCESS if !well => ExitCode::FAILURE,
+        code => code,
     }
 }
 

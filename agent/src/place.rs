@@ -18,7 +18,7 @@ pub(crate) struct Place {
     host: Arc<Mutex<Host>>,
     /// The `net` folder of a process in the host's network namespace.
     net: PathBuf,
-    #[cfg(any(feature = "aegis", feature = "sigma"))]
+    #[cfg(feature = "terminal")]
     root: Root,
     /// One reading at a time.
     turn: Arc<Semaphore>,
@@ -51,7 +51,7 @@ impl Place {
         Self {
             host: Arc::new(Mutex::new(Host::new(root.clone()))),
             net,
-            #[cfg(any(feature = "aegis", feature = "sigma"))]
+            #[cfg(feature = "terminal")]
             root,
             turn: Arc::new(Semaphore::new(1)),
             kind: Arc::default(),
@@ -89,7 +89,7 @@ impl Place {
         &self.net
     }
 
-    #[cfg(any(feature = "aegis", feature = "sigma"))]
+    #[cfg(feature = "terminal")]
     pub(crate) fn proc(&self) -> &Path {
         self.root.proc()
     }

@@ -1,5 +1,7 @@
-//! What this process itself costs.
+//! What this process itself costs, and whether another is an agent.
 
+#[cfg(feature = "terminal")]
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -38,6 +40,40 @@ pub(crate) fn usage() -> Option<Usage> {
 
 fn entries(folder: &str) -> Option<u64> {
     u64::try_from(std::fs::read_dir(folder).ok()?.count()).ok()
+}
+
+/// The id of a process below `proc`, other than this one, that runs as an agent: not for one answer, as its commands do.
+#[cfg(feature = "terminal")]
+pub(crate) fn running_agent(proc: &Path) -> Option<u32> {
+    let own = std::process::id();
+    let ids = std::fs::read_dir(proc).ok()?.filter_map(|entry| {
+        let id: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        (id != own).then_some(id)
+    });
+    let mut agents: Vec<u32> = ids
+        .filter(|id| is_agent(&proc.join(id.to_string())).unwrap_or(false))
+        .collect();
+    agents.sort_unstable();
+    agents.first().copied()
+}
+
+/// Everybody may read a command line, which is empty for a process that has ended; its own file, only root and the same user.
+#[cfg(feature = "terminal")]
+fn is_agent(process: &Path) -> Option<bool> {
+    let words = std::fs::read(process.join("cmdline")).ok()?;
+    let mut words = words.split(|byte| *byte == 0);
+    let program = std::str::from_utf8(words.next()?).ok()?;
+    let name = Path::new(program).file_name()?.to_str()?;
+    // A command stands before all options; without one, the agent runs.
+    let command = words
+        .next()
+        .is_some_and(|word| word.first().is_some_and(|first| *first != b'-'));
+    Some(
+        !command
+            && crate::cli::Role::ALL
+                .iter()
+                .any(|role| role.program() == name),
+    )
 }
 
 #[cfg(test)]

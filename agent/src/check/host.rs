@@ -1,10 +1,11 @@
 //! What can be found out on this host alone: who it is, what it runs in, whether ports and folders can be used.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use super::Finding;
+use crate::ask;
 use crate::cli::{Config, Http};
 use crate::http;
 use crate::place::Place;
@@ -93,22 +94,11 @@ fn listener(server: &Http, port: u16) -> Finding {
 
 /// The version of the agent that answers there, if one does.
 fn agent_at(address: IpAddr, port: u16) -> Option<String> {
-    let address = match address {
-        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        other => other,
-    };
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream
-        .write_all(b"GET /version HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\r\n")
-        .ok()?;
-    let mut answer = Vec::new();
-    // A time-out ends the reading: what came until then is enough to tell.
-    let _ = stream.take(4096).read_to_end(&mut answer);
-    let text = String::from_utf8_lossy(&answer);
-    let (_, body) = text.split_once("\r\n\r\n")?;
-    let body: serde_json::Value = serde_json::from_str(body).ok()?;
-    (body.get("name")? == "sigma-agent")
-        .then(|| body.get("version")?.as_str().map(str::to_owned))?
+    ask::ways_to(address).into_iter().find_map(|way| {
+        let deadline = Instant::now() + PATIENCE;
+        let reply = ask::get(SocketAddr::new(way, port), "/version", deadline).ok()?;
+        let body: serde_json::Value = serde_json::from_str(&reply.body).ok()?;
+        (body.get("name")? == "sigma-agent")
+            .then(|| body.get("version")?.as_str().map(str::to_owned))?
+    })
 }

@@ -1,22 +1,27 @@
 //! Flags, environment and file → what to do; the only place that knows names of options and their defaults.
 
 mod arguments;
+#[cfg(feature = "terminal")]
+mod completions;
 mod config;
 mod file;
+mod help;
 mod layers;
+#[cfg(feature = "terminal")]
+mod man;
 mod options;
 #[cfg(feature = "aegis")]
 pub(crate) mod programs_command;
 #[cfg(feature = "aegis")]
 mod programs_values;
 mod role;
+mod subcommands;
 mod values;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 #[cfg(feature = "lab")]
 use std::path::PathBuf;
-#[cfg(feature = "lab")]
 use std::time::Duration;
 
 use clap::ArgMatches;
@@ -39,6 +44,8 @@ pub(crate) enum Command {
     Info { config: Box<Config>, json: bool },
     /// Tell whether the agent would run well here with this configuration.
     Check(Box<CheckWanted>),
+    /// Ask the agent that runs here whether it is well.
+    Health(HealthWanted),
     /// Show the ports of this host once, or hand out free ones.
     #[cfg(feature = "sigma")]
     Ports(PortsWanted),
@@ -51,7 +58,7 @@ pub(crate) enum Command {
     /// Run a small Sigma API with an agent beside it.
     #[cfg(feature = "lab")]
     Lab(Lab),
-    /// Print this text and stop: help or version.
+    /// Print this text and stop: help, version, completions or the manual page.
     Print(String),
 }
 
@@ -62,6 +69,17 @@ pub(crate) struct CheckWanted {
     /// Or what is wrong with it.
     pub(crate) config: Result<Config, Vec<Mistake>>,
     pub(crate) settings: Vec<Setting>,
+    pub(crate) json: bool,
+}
+
+/// What `sigma-agent health` is to ask.
+#[derive(Debug)]
+pub(crate) struct HealthWanted {
+    /// `None`: the agent has no port.
+    pub(crate) http: Option<Http>,
+    pub(crate) place: HostPlace,
+    /// How long all of it may take.
+    pub(crate) timeout: Duration,
     pub(crate) json: bool,
 }
 
@@ -180,7 +198,7 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
         .try_get_matches_from(arguments::as_this_role_writes_them(role, call.args));
     let matches = match matches {
         Ok(matches) => matches,
-        Err(error) if error.use_stderr() => return Err(Refusal::Usage(error.to_string())),
+        Err(error) if error.use_stderr() => return Err(Refusal::Usage(usage(role, &error))),
         Err(error) => return Ok(Command::Print(error.to_string())),
     };
     let load = |matches: &ArgMatches, wanted: &dyn Fn(&Opt) -> bool| {
@@ -194,7 +212,7 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     match matches.subcommand() {
         #[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
         Some(("info", sub)) => Ok(Command::Info {
-            config: running(sub, &arguments::about_host)?,
+            config: Box::new(idle(role, sub, call.env, &subcommands::about_host)?),
             json: sub.get_flag("json"),
         }),
         Some(("check", sub)) => {
@@ -206,21 +224,28 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
                 json: sub.get_flag("json"),
             })))
         }
+        Some(("health", sub)) => health(role, sub, call.env).map(Command::Health),
+        #[cfg(feature = "terminal")]
+        Some(("completions", sub)) => {
+            let shell = sub
+                .get_one::<String>("shell")
+                .map_or("bash", String::as_str);
+            Ok(Command::Print(completions::text(role, shell)))
+        }
+        #[cfg(feature = "terminal")]
+        Some(("man", _)) => Ok(Command::Print(man::text(role))),
         #[cfg(feature = "sigma")]
         Some(("ports", sub)) => ports(role, sub, call.env).map(Command::Ports),
         #[cfg(feature = "luna")]
         Some(("backlog", sub)) => {
-            // What is not sent needs no key.
-            let off = |option: &Opt| (option.name == "push").then(|| OsString::from("false"));
-            let wanted = |option: &Opt| option.name == "push" || arguments::about_backlog(option);
-            let loaded = load_with(role, sub, call.env, &wanted, &off);
-            let config = loaded.config.map_err(Refusal::Mistakes)?;
+            let config = idle(role, sub, call.env, &subcommands::about_backlog)?;
             Ok(Command::Backlog(config.backlog))
         }
         #[cfg(feature = "aegis")]
         Some(("programs", sub)) => {
             let on = |option: &Opt| (option.name == "programs").then(|| OsString::from("true"));
-            let wanted = |option: &Opt| option.name == "programs" || arguments::about_pins(option);
+            let wanted =
+                |option: &Opt| option.name == "programs" || subcommands::about_pins(option);
             let load = |of: &ArgMatches| {
                 let loaded = load_with(role, of, call.env, &wanted, &on);
                 loaded.config.map_err(Refusal::Mistakes)
@@ -233,6 +258,20 @@ pub(crate) fn parse(call: Call<'_>) -> Result<Command, Refusal> {
     }
 }
 
+/// The parser's words, and where they do not say what to do, ours.
+fn usage(role: Role, error: &clap::Error) -> String {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+    let subcommand = error.get(ContextKind::InvalidSubcommand);
+    match (error.kind(), subcommand) {
+        (ErrorKind::ArgumentConflict, Some(ContextValue::String(name))) => format!(
+            "error: options stand after the command: {} {name} [OPTIONS]\n",
+            role.program()
+        ),
+        _ => error.to_string(),
+    }
+}
+
 /// Loads the configuration once more, for a reload.
 pub(crate) fn reload(call: Call<'_>) -> Result<Config, Refusal> {
     match parse(call)? {
@@ -241,11 +280,50 @@ pub(crate) fn reload(call: Call<'_>) -> Result<Config, Refusal> {
     }
 }
 
+/// The configuration of a command that talks to no server: what is not sent needs no key.
+fn idle(
+    role: Role,
+    matches: &ArgMatches,
+    env: Env<'_>,
+    wanted: &dyn Fn(&Opt) -> bool,
+) -> Result<Config, Refusal> {
+    const LOOPS: [&str; 3] = ["heartbeat", "push", "programs"];
+    let off = |option: &Opt| {
+        LOOPS
+            .contains(&option.name)
+            .then(|| OsString::from("false"))
+    };
+    let wanted = |option: &Opt| LOOPS.contains(&option.name) || wanted(option);
+    load_with(role, matches, env, &wanted, &off)
+        .config
+        .map_err(Refusal::Mistakes)
+}
+
+fn health(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<HealthWanted, Refusal> {
+    let text = matches
+        .get_one::<OsString>("timeout")
+        .map_or(OsStr::new("3"), OsString::as_os_str);
+    let text = text.to_string_lossy();
+    let timeout = values::duration(1..=60)(&text).map_err(|allowed| {
+        Refusal::Mistakes(vec![Mistake(format!(
+            "--timeout: {text:?} is not allowed; {allowed}"
+        ))])
+    })?;
+    let config = idle(role, matches, env, &subcommands::about_health)?;
+    Ok(HealthWanted {
+        http: config.http,
+        place: config.host,
+        timeout,
+        json: matches.get_flag("json"),
+    })
+}
+
 /// The options of the port scan, as if it were switched on.
 #[cfg(feature = "sigma")]
 fn ports(role: Role, matches: &ArgMatches, env: Env<'_>) -> Result<PortsWanted, Refusal> {
     let range = matches.get_one::<OsString>("range");
-    let wanted = |option: &Opt| option.section == section::PORTS || arguments::about_ports(option);
+    let wanted =
+        |option: &Opt| option.section == section::PORTS || subcommands::about_ports(option);
     let loaded = load_with(role, matches, env, &wanted, &|option| match option.name {
         "port-scan" => Some(OsString::from("true")),
         "port-scan-range" => range.cloned(),

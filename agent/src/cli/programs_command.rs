@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use bpf_artifact::{Attach, HostId, OnAgentExit, Policy, ProgramLimits};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
+use super::help::{EXITS, Exits, Words};
 use super::programs_values as values;
 use super::{Config, HostPlace, Refusal};
 
@@ -106,48 +107,129 @@ pub(crate) enum NotAfter {
 }
 
 const EXAMPLES: &str = "\
-From an object to a signed program in a registry:
-  sigma-agent programs keygen signing.key > signing.pub
-  sigma-agent programs pack guard.o -o guard.tar.zst --name egress_guard --version 2.1.0
-  sigma-agent programs sign guard.tar.zst --key signing.key --serial 7 --hosts db-01,db-02 \\
-      --not-after 30d --ttl 1h --attach guard=interface:eth0 > metadata.json
-  sigma-agent programs verify guard.tar.zst --public-key signing.pub --host db-02
+{agent} programs keygen signing.key > signing.pub
+{agent} programs pack guard.o -o guard.tar.zst --name egress_guard --version 2.1.0
+{agent} programs sign guard.tar.zst --key signing.key --serial 7 --hosts db-01,db-02 \\
+    --not-after 30d --ttl 1h --attach guard=interface:eth0 > metadata.json
+{agent} programs verify guard.tar.zst --public-key signing.pub --host db-02
+{agent} programs doctor                  # on a host that runs programs
+{agent} programs reap";
 
-On a host that runs programs:
-  sigma-agent programs doctor
-  sigma-agent programs reap
-";
+const DOCTOR_EXITS: Exits = &[
+    (0, "programs can be loaded here"),
+    (1, "none can, or it could not be found out"),
+    (64, "mistake in the command line or the configuration"),
+];
 
-/// The whole tree.
-pub(super) fn command(host: &[Arg]) -> Command {
-    Command::new("programs")
+const VERIFY_EXITS: Exits = &[
+    (0, "trusted"),
+    (1, "refused or not readable; it says why"),
+    (64, "mistake in the command line"),
+];
+
+/// The whole tree; `host` are the options of the agent that tell where the kernel's files are.
+pub(super) fn command(program: &str, host: &[Arg]) -> Command {
+    let tools = [
+        (keygen(), KEYGEN),
+        (pack(), PACK),
+        (sign(), SIGN),
+        (verify(), VERIFY),
+        (inspect(), INSPECT),
+        (doctor().args(host), DOCTOR),
+        (reap().args(host), REAP),
+    ];
+    let tree = Command::new("programs")
         .about(
             "Make, sign, check and look into eBPF programs, and see what this kernel takes of them",
         )
-        .after_help(EXAMPLES)
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(keygen())
-        .subcommand(pack())
-        .subcommand(sign())
-        .subcommand(verify())
-        .subcommand(inspect())
-        .subcommand(doctor().args(host))
-        .subcommand(reap().args(host))
+        .subcommands(tools.map(|(tool, words)| words.below(tool, program)));
+    words(
+        "From an object to a signed program in a registry; docs/PROGRAMS.md tells the whole way.",
+        EXAMPLES,
+        EXITS,
+    )
+    .below(tree, program)
 }
+
+const fn words(notes: &'static str, examples: &'static str, exits: Exits) -> Words {
+    Words {
+        notes,
+        examples,
+        exits,
+    }
+}
+
+const KEYGEN: Words = words(
+    "The public half is what agents get as public key; the file stays with the signer.",
+    "{agent} programs keygen signing.key > signing.pub",
+    EXITS,
+);
+
+const PACK: Words = words(
+    "",
+    "{agent} programs pack guard.o -o guard.tar.zst --name egress_guard --version 2.1.0",
+    EXITS,
+);
+
+const SIGN: Words = words(
+    "\
+Places for --attach:
+  guard=interface:eth0                 XDP; the kernel chooses where it runs
+  guard=interface:eth0:driver          XDP; driver or skb
+  shape=interface:eth0:egress          traffic control; ingress or egress
+  deny=cgroup:system.slice/web.service
+  trace=hook:sched/sched_switch        a tracepoint, kernel function or LSM hook
+  tls=function:/usr/lib/libssl.so.3:SSL_read
+  load=clock:99                        ticks per second on every CPU
+  {\"program\": \"tls\", \"to\": {…}}       as it stands in the manifest",
+    "\
+{agent} programs sign guard.tar.zst --key signing.key --serial 7 --hosts db-01,db-02 \\
+    --not-after 30d --ttl 1h --parameters '{\"drop_port\": 9}' --attach guard=interface:eth0",
+    EXITS,
+);
+
+const VERIFY: Words = words(
+    "\
+Without --manifest and --signature, NAME.manifest.json and NAME.manifest.sig beside NAME.tar.zst are taken, if they are there.
+
+Issues that an agent has seen before are known to that agent alone.",
+    "{agent} programs verify guard.tar.zst --public-key signing.pub --host db-02",
+    VERIFY_EXITS,
+);
+
+const INSPECT: Words = words(
+    "Trusts nothing, loads nothing.",
+    "\
+{agent} programs inspect guard.tar.zst
+{agent} programs inspect guard.o --json",
+    EXITS,
+);
+
+const DOCTOR: Words = words(
+    "Loads programs of two instructions and attaches none.",
+    "\
+{agent} programs doctor
+{agent} programs doctor --json",
+    DOCTOR_EXITS,
+);
+
+const REAP: Words = words(
+    "\
+For the service manager, which calls it when the agent has ended, and from time to time.
+
+While an agent runs, that agent is in charge, and this is an error.",
+    "\
+{agent} programs reap
+ExecStopPost=/usr/local/bin/{agent} programs reap        # in a unit of systemd",
+    EXITS,
+);
 
 fn keygen() -> Command {
     Command::new("keygen")
         .about("Make an Ed25519 key: writes it to FILE (PKCS #8 in PEM, mode 0600), prints its public half")
-        .after_help(
-            "\
-The public half is what agents get as public key; the file stays with the signer.
-
-Example:
-  sigma-agent programs keygen signing.key > signing.pub
-",
-        )
         .arg(file("FILE", "Where the key goes"))
         .arg(force())
 }
@@ -155,12 +237,6 @@ Example:
 fn pack() -> Command {
     Command::new("pack")
         .about("Pack an object into an archive, as registries keep it; the same input gives the same bytes")
-        .after_help(
-            "\
-Example:
-  sigma-agent programs pack guard.o -o guard.tar.zst --name egress_guard --version 2.1.0
-",
-        )
         .arg(file("OBJECT", "The object, as clang -target bpf makes it"))
         .arg(
             path("output", "FILE", "The archive, by custom NAME.tar.zst")
@@ -180,7 +256,6 @@ fn sign() -> Command {
     };
     Command::new("sign")
         .about("Sign an archive for some hosts and some time: writes NAME.manifest.json and NAME.manifest.sig beside NAME.tar.zst, prints the metadata for a registry")
-        .after_help(SIGN_HELP)
         .arg(file("ARCHIVE", "The archive, NAME.tar.zst"))
         .arg(path("key", "FILE", "The key to sign with").required(true))
         .arg(text("name", "NAME", "Name that serials are counted by; default: as in the archive"))
@@ -211,7 +286,7 @@ fn sign() -> Command {
                 .value_parser(values::attach),
         )
         .arg(
-            option("on-agent-exit", "WHAT", "When the agent ends: detach (default) or persist")
+            option("on-agent-exit", "detach|persist", "When the agent ends: detach (default) or persist")
                 .value_parser(values::on_agent_exit),
         )
         .arg(
@@ -228,36 +303,9 @@ fn sign() -> Command {
         .arg(force())
 }
 
-const SIGN_HELP: &str = "\
-Places for --attach:
-  guard=interface:eth0                 XDP; the kernel chooses where it runs
-  guard=interface:eth0:driver          XDP; driver or skb
-  shape=interface:eth0:egress          traffic control; ingress or egress
-  deny=cgroup:system.slice/web.service
-  trace=hook:sched/sched_switch        a tracepoint, kernel function or LSM hook
-  tls=function:/usr/lib/libssl.so.3:SSL_read
-  load=clock:99                        ticks per second on every CPU
-  {\"program\": \"tls\", \"to\": {…}}       as it stands in the manifest
-
-Example:
-  sigma-agent programs sign guard.tar.zst --key signing.key --serial 7 --hosts db-01,db-02 \\
-      --not-after 30d --ttl 1h --parameters '{\"drop_port\": 9}' --attach guard=interface:eth0
-";
-
 fn verify() -> Command {
     Command::new("verify")
         .about("Judge an archive as an agent would: says who signed it, or why it is refused")
-        .after_help(
-            "\
-Without --manifest and --signature, NAME.manifest.json and NAME.manifest.sig beside NAME.tar.zst are taken, if they are there.
-Issues that an agent has seen before are known to that agent alone.
-
-Exit codes: 0 trusted, 1 refused or not readable.
-
-Example:
-  sigma-agent programs verify guard.tar.zst --public-key signing.pub --host db-02
-",
-        )
         .arg(file("ARCHIVE", "The archive, NAME.tar.zst"))
         .arg(path("manifest", "FILE", "The manifest"))
         .arg(path("signature", "FILE", "The signature: over the manifest, or where there is none, over the archive"))
@@ -267,7 +315,7 @@ Example:
         )
         .arg(option("host", "ID", "For which host; default: any").value_parser(values::host))
         .arg(
-            option("policy", "POLICY", "strict (default), archive or insecure-accept")
+            option("policy", "strict|archive|insecure-accept", "What is asked of a signature, as --signature-policy of the agent; default: strict")
                 .value_parser(|text: &str| text.parse::<Policy>()),
         )
         .arg(json())
@@ -275,14 +323,7 @@ Example:
 
 fn inspect() -> Command {
     Command::new("inspect")
-        .about("Look into an archive or an object: programs, functions they call, maps, parameters, licence, types. Trusts nothing, loads nothing")
-        .after_help(
-            "\
-Examples:
-  sigma-agent programs inspect guard.tar.zst
-  sigma-agent programs inspect guard.o --json
-",
-        )
+        .about("Look into an archive or an object: programs, functions they call, maps, parameters, licence, types")
         .arg(file("FILE", "The archive or object"))
         .arg(json())
 }
@@ -290,7 +331,6 @@ Examples:
 fn doctor() -> Command {
     Command::new("doctor")
             .about("Tell which kinds of programs this kernel takes from this user, and what is missing for the others")
-            .after_help("Loads programs of two instructions and attaches none.\n\nExit codes: 0 programs can be loaded here, 1 none can.")
     .arg(json())
 }
 
@@ -298,14 +338,6 @@ fn reap() -> Command {
     Command::new("reap")
         .about(
             "Detach programs whose time is over although no agent runs; reads nothing but the pins",
-        )
-        .after_help(
-            "\
-For the service manager, which calls it when the agent has ended, and from time to time:
-  ExecStopPost=/usr/local/bin/sigma-agent programs reap
-
-While an agent runs, that agent is in charge, and this is an error.
-",
         )
         .arg(switch(
             "all",

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-#[cfg(any(feature = "aegis", feature = "luna", feature = "sigma"))]
 use std::time::Duration;
 
 #[cfg(feature = "sigma")]
@@ -47,7 +46,6 @@ pub(super) fn choice<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(
 }
 
 /// Whole seconds, or a number with one of the units `s`, `m`, `h`.
-#[cfg(any(feature = "aegis", feature = "sigma"))]
 pub(super) fn duration(allowed: RangeInclusive<u64>) -> impl Fn(&str) -> Parsed<Duration> {
     move |value| {
         let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {

@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod commands;
 mod guest;
 mod host;
 mod http;
