@@ -12,6 +12,7 @@
 
 mod answers;
 mod commands;
+mod deploy;
 mod guest;
 mod host;
 mod http;
