@@ -1,6 +1,8 @@
 //! What deploy/ says about the agent is true of the agent: keys, variables, files that belong together.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -40,6 +42,7 @@ fn judged(role: &str, text: &str) -> Value {
     let folder = folder("packaged");
     let file = folder.join("agent.yaml");
     std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     let said = binary(&["check", "--json", "--role", role, "--config"])
         .arg(&file)
         .args(["--public-ip-lookup", "off", "--metrics-port", "0"])
@@ -52,10 +55,11 @@ fn judged(role: &str, text: &str) -> Value {
 
 #[test]
 fn packaged_configurations_change_nothing_until_edited_and_suggest_only_what_exists() {
-    for (role, name) in [
-        ("sigma", "sigma-agent"),
-        ("luna", "lunasentri"),
-        ("aegis", "aegisflux"),
+    // The last is what the role cannot do without and nobody can suggest.
+    for (role, name, needed) in [
+        ("sigma", "sigma-agent", ""),
+        ("luna", "lunasentri", "api_key: k\n"),
+        ("aegis", "aegisflux", ""),
     ] {
         let text = read(&format!("deploy/packaging/etc/{name}/agent.yaml"));
         assert!(
@@ -72,7 +76,7 @@ fn packaged_configurations_change_nothing_until_edited_and_suggest_only_what_exi
             })
             .fold(String::new(), |all, line| all + line + "\n");
         assert!(suggested.lines().count() > 1, "{name}: no suggestions");
-        let judged = judged(role, &suggested);
+        let judged = judged(role, &(suggested + needed));
         assert_eq!(judged["about"], "configuration");
         assert_eq!(judged["verdict"], "ok", "{name}: {judged}");
     }
