@@ -12,6 +12,7 @@
 
 mod answers;
 mod commands;
+mod deploy;
 mod guest;
 mod health;
 mod host;
