@@ -33,7 +33,9 @@ pub(crate) fn enter(config: &Config, env: Env<'_>) -> Result<Sandbox, String> {
     if !missing.is_empty() {
         let missing = missing.join("; ");
         if config.sandbox == Mode::Strict {
-            return Err(format!("--sandbox strict: {missing}"));
+            return Err(format!(
+                "--sandbox strict: {missing}; --sandbox auto goes without"
+            ));
         }
         tracing::warn!(missing, "part of the sandbox is not in force");
     }
