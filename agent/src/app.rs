@@ -23,8 +23,8 @@ const IDLE_THREAD: Duration = Duration::from_secs(1);
 pub(crate) fn run(config: Config, call: Call<'_>) -> Result<(), String> {
     logging::init(&config.log, under_service_manager(call.env))?;
     let notify = Arc::new(Notify::from_env(call.env));
-    #[cfg(feature = "sandbox")]
     // While this is the only thread: those that come later are born with as little.
+    #[cfg(feature = "sandbox")]
     let sandbox = sandbox::enter(&config, call.env)?;
     block_on(async {
         // First of all: until signals are caught, a word to stop would end the process as if it had failed.

@@ -28,7 +28,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
                 sandbox.summary(),
                 missing.join("; ")
             ),
-            "a newer kernel has it; --sandbox strict would not start here",
+            "a newer kernel has it, unless the service's SystemCallFilter= keeps it away",
         )
     }];
     if config.sandbox == crate::cli::Sandbox::Strict && !missing.is_empty() {

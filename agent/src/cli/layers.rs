@@ -137,8 +137,8 @@ impl Layers {
         );
     }
 
-    #[cfg(feature = "sandbox")]
     /// The files that options name and that are read, the configuration's own among them.
+    #[cfg(feature = "sandbox")]
     pub(super) fn files(&self, env: Env<'_>) -> Vec<PathBuf> {
         let usual = find("config")
             .filter(|_| !self.values.contains_key("config"))

@@ -5,6 +5,7 @@ mod reach;
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use confine::{Capability, Report};
 use serde_json::{Value, json};
@@ -22,6 +23,8 @@ pub(crate) struct Sandbox {
 
 /// Takes away what this configuration does not need, before there are other threads. `Err` where all of it was demanded and cannot be had.
 pub(crate) fn enter(config: &Config, env: Env<'_>) -> Result<Sandbox, String> {
+    // It can be told only before there is one of our own.
+    is_filtered_by_others();
     if config.sandbox != Mode::Off {
         make_folders(config);
     }
@@ -30,7 +33,9 @@ pub(crate) fn enter(config: &Config, env: Env<'_>) -> Result<Sandbox, String> {
     if !missing.is_empty() {
         let missing = missing.join("; ");
         if config.sandbox == Mode::Strict {
-            return Err(format!("--sandbox strict: {missing}"));
+            return Err(format!(
+                "--sandbox strict: {missing}; --sandbox auto goes without"
+            ));
         }
         tracing::warn!(missing, "part of the sandbox is not in force");
     }
@@ -53,6 +58,20 @@ pub(crate) fn apply(config: &Config, env: Env<'_>) -> Sandbox {
         report: Some(needs.profile.apply()),
         without_rules: needs.without_rules,
     }
+}
+
+/// Whether a filter of system calls was there before our own: a service manager's may end who calls what it does not list.
+pub(crate) fn is_filtered_by_others() -> bool {
+    static FILTERED: OnceLock<bool> = OnceLock::new();
+    *FILTERED.get_or_init(|| {
+        let Ok(status) = std::fs::read_to_string("/proc/thread-self/status") else {
+            return true;
+        };
+        let mode = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Seccomp:"));
+        mode.is_some_and(|mode| mode.trim_ascii() != "0")
+    })
 }
 
 /// A rule is about what stands at a path: the folders that the agent writes have to be there first. Their owners make them with the same

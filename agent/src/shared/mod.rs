@@ -52,14 +52,14 @@ impl Shared {
         }
     }
 
-    #[cfg(feature = "sandbox")]
     /// What this process took from itself; `None` where it never comes to that.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn sandbox(&self) -> Option<&Sandbox> {
         self.sandbox.get()
     }
 
-    #[cfg(feature = "sandbox")]
     /// Once, at the start.
+    #[cfg(feature = "sandbox")]
     pub(crate) fn set_sandbox(&self, sandbox: Sandbox) {
         let _ = self.sandbox.set(sandbox);
     }

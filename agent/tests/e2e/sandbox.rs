@@ -1,5 +1,6 @@
 //! What the running agent has taken from itself, as the kernel tells it from outside.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::Command;
@@ -135,6 +136,33 @@ fn a_key_that_is_replaced_is_read_and_a_new_place_takes_a_restart() {
     agent.logged("out of the sandbox's reach");
     let record = api.registered();
     api.beat_after(&record);
+}
+
+#[test]
+fn the_metrics_are_the_same_as_without_it() {
+    let families = |mode: &str| -> BTreeSet<String> {
+        let agent = Agent::start(
+            "http://127.0.0.1:1/api",
+            &[
+                "--sandbox",
+                mode,
+                "--node-compat",
+                "--port-scan",
+                "--attribution",
+                "off",
+            ],
+        );
+        agent.heartbeat_fails("");
+        wait_for("a scan", || {
+            (agent.get("/ports").status == 200).then_some(())
+        });
+        let page = agent.get("/metrics").body;
+        let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        names.map(str::to_owned).collect()
+    };
+    let without = families("off");
+    assert!(without.len() > 100, "{without:?}");
+    assert_eq!(families("auto"), without);
 }
 
 #[test]

@@ -204,7 +204,7 @@ impl Config {
 
     /// Takes every option before it gives up on any, so that all mistakes are met.
     #[cfg_attr(
-        not(any(feature = "aegis", feature = "luna", feature = "sigma")),
+        not(feature = "sandbox"),
         expect(
             unused_variables,
             reason = "only keys for servers come from the service manager"

@@ -7,6 +7,7 @@ use promexport::{Gauge, Page};
 
 use super::tree::Tree;
 use super::{Family, Outcome};
+use crate::sandbox;
 
 static NOW: Gauge<0> = Gauge::new("node_time_seconds", "The time of day.", []);
 
@@ -99,7 +100,8 @@ pub(super) fn time(page: &mut Page, _: &mut Tree<'_>) -> Outcome {
     reason = "Prometheus knows no other numbers than these"
 )]
 pub(super) fn timex(page: &mut Page, _: &mut Tree<'_>) -> Outcome {
-    if is_filtered() {
+    // `SystemCallFilter=@system-service` of systemd kills whoever calls `adjtimex`, and there is no way to ask first.
+    if sandbox::is_filtered_by_others() {
         return Err("a filter of system calls may end who asks for the state of the clock".into());
     }
     let (state, told) = read()?;
@@ -131,18 +133,6 @@ pub(super) fn timex(page: &mut Page, _: &mut Tree<'_>) -> Outcome {
         family.write(page, (), value);
     }
     Ok(())
-}
-
-/// Whether this process has a filter of system calls. `SystemCallFilter=@system-service` of systemd kills whoever calls `adjtimex`, and
-/// there is no way to ask first.
-fn is_filtered() -> bool {
-    let Ok(status) = std::fs::read_to_string("/proc/thread-self/status") else {
-        return true;
-    };
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("Seccomp:"))
-        .is_some_and(|mode| mode.trim_ascii() != "0")
 }
 
 /// The state of the kernel's clock. Changes nothing, so it needs no rights; sandboxes may forbid it all the same.
