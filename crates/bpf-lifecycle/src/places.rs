@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::adopt::Role;
 use crate::plan::Draft;
-use crate::{Action, Assigned, Deadline, Hold, ReturnTo, State, Step, Undo, Why};
+use crate::{Action, ArtifactId, Assigned, Deadline, Hold, ReturnTo, State, Step, Undo, Why};
 
 impl<'a> Draft<'a> {
     /// Starts what does not run yet, as far as there are places.
@@ -46,21 +46,28 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What ran last in the place of an entry that may not run: after a restart or a reboot a version that was returned to goes on for
-    /// what is left of its time, as it would have without them.
-    fn stand_in(&self, entry: &Assigned) -> Option<(Assigned, Deadline)> {
+    /// What ran last in the place of an entry that may not run: after a restart or a reboot a version
+    /// that was returned to goes on for what is left of its time, as it would have without them.
+    fn stand_in(&mut self, entry: &Assigned) -> Option<(Assigned, Deadline)> {
         if self.at.settings.return_to != ReturnTo::Previous {
             return None;
         }
         let now = &self.at.now;
-        let ids = self.memory.programs.keys();
-        let absent = ids.filter(|id| **id == entry.id || !self.listed.has(id) && !self.runs(id));
-        absent
-            .filter_map(|id| self.memory.good_version(id))
-            .filter(|last| last.loaded.slot() == entry.slot() && last.loaded.digest != entry.digest)
-            .filter(|last| self.memory.bar_on(&last.loaded.digest, now).is_none())
-            .map(|last| (last.loaded.clone(), last.deadline(now)))
-            .find(|(_, deadline)| !deadline.is_over(now))
+        let fits = |id: &ArtifactId| {
+            let last = self.memory.good_version(id)?;
+            let deadline = last.deadline(now);
+            let fits = last.loaded.slot() == entry.slot()
+                && last.loaded.digest != entry.digest
+                && self.memory.bar_on(&last.loaded.digest, now).is_none()
+                && !deadline.is_over(now);
+            fits.then(|| (last.loaded.clone(), deadline))
+        };
+        // Another artifact is remembered only if it ran until now: it comes after what this one ran.
+        let others = self.memory.programs.keys();
+        let mut others = others.filter(|id| !self.listed.has(id) && !self.runs(id));
+        let found = others.find_map(fits).or_else(|| fits(&entry.id))?;
+        self.stand_ins.insert(found.0.id.clone());
+        Some(found)
     }
 
     /// The entries that nothing runs for, in the order in which they get places.

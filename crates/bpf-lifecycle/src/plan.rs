@@ -57,6 +57,7 @@ pub fn plan(situation: &Situation<'_>, memory: Memory) -> Plan {
         held: Vec::new(),
         events: Vec::new(),
         touched: BTreeSet::new(),
+        stand_ins: BTreeSet::new(),
     };
     draft.memory.move_to(&situation.now);
     draft.adopt();
@@ -99,6 +100,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) events: Vec<Event>,
     /// Whoever has a part in a step; nobody has two.
     pub(crate) touched: BTreeSet<ArtifactId>,
+    /// Whoever may run in the place of an entry that may not.
+    pub(crate) stand_ins: BTreeSet<ArtifactId>,
 }
 
 impl Draft<'_> {
@@ -126,11 +129,11 @@ impl Draft<'_> {
     /// Forgets the artifacts that neither run nor are assigned.
     fn forget(&mut self) {
         let known = !matches!(self.at.listing, Listing::Absent);
-        let (listed, roles, touched) = (&self.listed, &self.roles, &self.touched);
+        let (listed, roles, stand_ins) = (&self.listed, &self.roles, &self.stand_ins);
         self.memory.programs.retain(|id, program| {
             let superseded = known && listed.has_successor(program);
             let runs = roles.iter().any(|role| role.id() == id);
-            runs || touched.contains(id) || listed.has(id) || !program.unassigned && !superseded
+            runs || stand_ins.contains(id) || listed.has(id) || !program.unassigned && !superseded
         });
         self.memory.tidy();
     }
