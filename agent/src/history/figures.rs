@@ -89,19 +89,20 @@ impl Counters {
     fn read_traffic(&mut self, host: &mut Host) {
         if let Ok(networks) = host.networks() {
             let physical = || networks.iter().filter(|network| network.physical);
-            self.received = Some(sum(physical().map(|network| network.received.bytes)));
-            self.sent = Some(sum(physical().map(|network| network.sent.bytes)));
+            self.received = sum(physical().map(|network| network.received.bytes));
+            self.sent = sum(physical().map(|network| network.sent.bytes));
         }
         if let Ok(disks) = host.disk_io() {
             let whole = || disks.iter().filter(|disk| disk.kind == BlockKind::Disk);
-            self.read = Some(sum(whole().map(|disk| disk.device.read_bytes)));
-            self.written = Some(sum(whole().map(|disk| disk.device.written_bytes)));
+            self.read = sum(whole().map(|disk| disk.device.read_bytes));
+            self.written = sum(whole().map(|disk| disk.device.written_bytes));
         }
     }
 }
 
-fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
-    bytes.fold(0, u64::saturating_add)
+/// What all of them carried; nothing is known where there are none.
+fn sum(bytes: impl Iterator<Item = u64>) -> Option<u64> {
+    bytes.reduce(u64::saturating_add)
 }
 
 fn waited(pressures: &Pressures) -> [Option<Duration>; 3] {
