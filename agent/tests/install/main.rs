@@ -15,6 +15,7 @@
 mod clean_root;
 mod downloads;
 mod files;
+mod images;
 mod interrupted;
 mod machine;
 mod openrc;
