@@ -1087,7 +1087,7 @@ cat <<'END-OF-FILE'
 #   useradd --system --user-group --home-dir /var/lib/aegisflux-agent --shell /bin/false aegisflux-agent
 #   install -D -m 0640 -g aegisflux-agent /dev/null /etc/aegisflux/aegisflux-agent.env     (the variables, no secrets)
 [Unit]
-Documentation=man:sigma-agent(1)
+Documentation=man:sigma-agent(8)
 Description=Runs the signed eBPF programs that a registry assigns to this host
 Wants=network-online.target
 After=network-online.target sys-fs-bpf.mount
@@ -1163,7 +1163,7 @@ SystemCallArchitectures=native
 # The named ones are what the agent locks itself in with after its start; then what it is there for, which the line between took away.
 SystemCallFilter=@system-service seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self
 SystemCallFilter=~@privileged @resources
-SystemCallFilter=bpf perf_event_open
+SystemCallFilter=bpf perf_event_open capset
 SystemCallErrorNumber=EPERM
 UMask=0077
 
@@ -1179,7 +1179,7 @@ cat <<'END-OF-FILE'
 #   ln -s sigma-agent /usr/local/bin/guest-agent          (or the small binary of this role alone under that name)
 [Unit]
 Description=Tells the manager of a Firecracker host this guest's processor and memory
-Documentation=man:sigma-agent(1)
+Documentation=man:sigma-agent(8)
 # Not network-online.target: where networkd or NetworkManager are missing nothing would reach it, and the agent listens without a network too.
 After=network.target
 
@@ -1248,7 +1248,7 @@ cat <<'END-OF-FILE'
 #   (umask 027; cat >/etc/lunasentri/agent.yaml; chgrp lunasentri /etc/lunasentri/agent.yaml)     it holds the key
 [Unit]
 Description=LunaSentri agent: pushes samples of this host
-Documentation=man:sigma-agent(1)
+Documentation=man:sigma-agent(8)
 Wants=network-online.target
 After=network-online.target
 
@@ -1323,7 +1323,7 @@ cat <<'END-OF-FILE'
 #   (umask 027; cat >/etc/sigma-agent/key; chgrp sigma-agent /etc/sigma-agent/key)        the API key, and Ctrl-D
 [Unit]
 Description=sigma-agent: registers this host, sends heartbeats, serves metrics
-Documentation=man:sigma-agent(1)
+Documentation=man:sigma-agent(8)
 Wants=network-online.target
 After=network-online.target
 
@@ -1403,6 +1403,8 @@ AmbientCapabilities=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH
 # In a user namespace of its own the capabilities would count for nothing outside.
 PrivateUsers=no
 SystemCallFilter=~kcmp
+# The agent takes from itself what of them could be handed on.
+SystemCallFilter=capset
 END-OF-FILE
 ;;
 systemd/owners-user)

@@ -67,12 +67,14 @@ fn packaged_configurations_change_nothing_until_edited_and_suggest_only_what_exi
                 .all(|line| line.is_empty() || line.starts_with('#')),
             "{name}: something is set"
         );
-        // A suggestion is `#key: value`; what only its reader can know stands as `…`.
+        // A suggestion is `#key: value`; what only its reader can know stands as `…`, and what only its reader can make is left out.
         let suggested: String = text
             .lines()
             .filter_map(|line| line.strip_prefix('#'))
             .filter(|line| {
-                line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.contains('…')
+                line.starts_with(|c: char| c.is_ascii_lowercase())
+                    && !line.contains('…')
+                    && !line.starts_with("api_key_file:")
             })
             .fold(String::new(), |all, line| all + line + "\n");
         assert!(suggested.lines().count() > 1, "{name}: no suggestions");

@@ -10,7 +10,7 @@ use crate::parts::folder;
 const EXPOSURES: [(&str, Option<&str>, u32); 6] = [
     ("sigma-agent", None, 14),
     ("sigma-agent", Some("sigma-owners-user"), 16),
-    ("sigma-agent", Some("sigma-owners-full"), 21),
+    ("sigma-agent", Some("sigma-owners-full"), 22),
     ("lunasentri-agent", None, 11),
     ("guest-agent", None, 12),
     ("aegisflux-agent", None, 18),
