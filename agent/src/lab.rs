@@ -220,7 +220,7 @@ Fleets run the real ones.
 
   API       {api_url}
   samples   {luna_url}/agent/metrics
-  agent     http://127.0.0.1:{metrics_port}/status
+  agent     http://127.0.0.1:{metrics_port}/ (in a browser: this machine, live)
   database  {database}
 
 Look at it from another terminal (the key is new at every start and good for this lab only):

@@ -112,6 +112,7 @@ impl Lab {
             ("push-key", places.luna_key),
             ("push-interval", push_interval.as_str()),
             ("push-state-dir", places.state),
+            ("port-scan", "true"),
             ("metrics-address", "127.0.0.1"),
             ("metrics-port", metrics_port.as_str()),
             ("public-ip-lookup", "off"),

@@ -9,6 +9,7 @@
 )]
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bpf_host::{Artifact, Statistics};
@@ -34,8 +35,15 @@ fn by_bpftool(id: u32) -> Option<Value> {
     serde_json::from_slice(&output.stdout).ok()
 }
 
+/// Whether the kernel counts run times is one setting for the whole machine: who switches it, or counts on it, does so alone.
+fn alone() -> MutexGuard<'static, ()> {
+    static STATISTICS: Mutex<()> = Mutex::new(());
+    STATISTICS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn run_time_and_count_are_those_of_the_kernel() {
+    let _alone = alone();
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     let mailbox = Mailbox::new();
@@ -85,6 +93,7 @@ fn run_time_and_count_are_those_of_the_kernel() {
 
 #[test]
 fn what_the_kernel_does_not_count_is_none_and_not_zero() {
+    let _alone = alone();
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     if host.statistics() == Statistics::Setting {
@@ -117,6 +126,7 @@ fn what_the_kernel_does_not_count_is_none_and_not_zero() {
 
 #[test]
 fn memory_is_that_of_the_program_and_each_of_its_maps_once() {
+    let _alone = alone();
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     let object = object("guard");
@@ -136,6 +146,7 @@ fn memory_is_that_of_the_program_and_each_of_its_maps_once() {
 
 #[test]
 fn programs_without_a_map_of_an_agreed_name_have_no_counters() {
+    let _alone = alone();
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     let object = object("share");
@@ -161,6 +172,7 @@ fn programs_without_a_map_of_an_agreed_name_have_no_counters() {
 
 #[test]
 fn a_new_version_counts_from_its_start() {
+    let _alone = alone();
     let Some(ground) = Ground::new() else { return };
     let mut host = ground.host();
     let object = object("burn");

@@ -1,12 +1,9 @@
 //! Server-sent events: what the page shows, at once and again with every reading of the host.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::Response;
-use hyper::body::{Body, Bytes, Frame};
+use hyper::body::Bytes;
 use hyper::header::{self, HeaderValue};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -16,7 +13,7 @@ use super::picture;
 use super::{host, state};
 use crate::history::{COLUMNS, Figures};
 use crate::http::Routes;
-use crate::http::answer::{Answer, Payload};
+use crate::http::answer::{Answer, Payload, Stream};
 
 /// How often facts about the host that hardly change are read.
 const HOST_AGE: Duration = Duration::from_secs(20);
@@ -75,7 +72,7 @@ pub(super) fn once(routes: &Routes, asked: Asked) -> Answer {
 }
 
 fn answer(body: mpsc::Receiver<Bytes>) -> Answer {
-    let mut answer = Response::new(Payload::Right(Stream(body)));
+    let mut answer = Response::new(Payload::Right(Stream::new(body)));
     let headers = answer.headers_mut();
     for (name, value) in [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -87,24 +84,6 @@ fn answer(body: mpsc::Receiver<Bytes>) -> Answer {
     // Proxies that gather answers before they pass them on would make the page wait.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer
-}
-
-/// The body of such an answer.
-#[derive(Debug)]
-pub(crate) struct Stream(mpsc::Receiver<Bytes>);
-
-impl Body for Stream {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0
-            .poll_recv(cx)
-            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }
 
 /// Tells one asker; the asker has gone when nothing can be sent any more.

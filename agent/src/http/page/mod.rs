@@ -18,7 +18,6 @@ use tokio::sync::{Semaphore, watch};
 use super::Routes;
 use super::answer::{Answer, error, method_not_allowed};
 use crate::history::History;
-pub(crate) use events::Stream;
 pub(super) use files::is_file;
 
 /// Pages that are told of news at a time; others ask now and then. Few of the server's 64 connections, so that scrapes find room.

@@ -1,6 +1,9 @@
 //! Answers: JSON and text, with the headers that every answer carries.
 
 #[cfg(feature = "page")]
+mod stream;
+
+#[cfg(feature = "page")]
 use http_body_util::Either;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -8,12 +11,15 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+#[cfg(feature = "page")]
+pub(crate) use stream::Stream;
+
 /// What a handler gives back.
 pub(crate) type Answer = Response<Payload>;
 
 /// An answer's body: whole, or told bit by bit.
 #[cfg(feature = "page")]
-pub(crate) type Payload = Either<Full<Bytes>, super::page::Stream>;
+pub(crate) type Payload = Either<Full<Bytes>, stream::Stream>;
 
 /// An answer's body.
 #[cfg(not(feature = "page"))]
