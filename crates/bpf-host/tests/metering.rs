@@ -156,10 +156,12 @@ fn programs_without_a_map_of_an_agreed_name_have_no_counters() {
     assert_eq!(before.counters.source, None);
     ground.peer().send(4242, 10);
     let usage = host.measure("share").unwrap().since(&before);
-    assert_eq!(
-        (usage.packets, usage.violations, usage.errors),
-        (None, None, None)
-    );
+    assert_eq!((usage.violations, usage.errors), (None, None));
+    if host.statistics() == Statistics::Setting {
+        eprintln!("skipped: kernel.bpf_stats_enabled is on");
+    } else {
+        assert_eq!(usage.packets, None);
+    }
     host.enable_statistics().unwrap();
     let before = host.measure("share").unwrap();
     ground.peer().send(4242, 10);
