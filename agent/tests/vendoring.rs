@@ -14,16 +14,16 @@ use std::process::Command;
 fn every_library_passes_its_tests_from_a_copy_of_its_folder() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // Always the same place for the same tree: cargo takes what it built there last time for built here, wherever here is.
+    // What the copies have in common with the workspace was built there already.
+    let test = std::env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).unwrap();
+    // Always the same place for the same target: cargo takes what it built there last time for built here, wherever here is.
     let mut hasher = DefaultHasher::new();
-    top.hash(&mut hasher);
+    target.hash(&mut hasher);
     let place = std::env::temp_dir().join(format!("sigma-agent-vendoring-{:x}", hasher.finish()));
     if place.exists() {
         std::fs::remove_dir_all(&place).unwrap();
     }
-    // What the copies have in common with the workspace was built there already.
-    let test = std::env::current_exe().unwrap();
-    let target = test.ancestors().nth(3).unwrap();
     let mut failed = Vec::new();
     for entry in std::fs::read_dir(top.join("crates")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
