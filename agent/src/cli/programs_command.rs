@@ -26,12 +26,14 @@ pub(crate) enum Programs {
     Reap {
         places: Places,
         all: bool,
+        json: bool,
     },
     /// Let a digest run again, or without one tell what is held back.
     Clear {
         state: PathBuf,
         host: HostPlace,
         digest: Option<Digest>,
+        json: bool,
     },
 }
 
@@ -40,6 +42,7 @@ pub(crate) enum Programs {
 pub(crate) struct Keygen {
     pub(crate) key: PathBuf,
     pub(crate) force: bool,
+    pub(crate) json: bool,
 }
 
 /// Pack an object into an archive.
@@ -52,6 +55,7 @@ pub(crate) struct Pack {
     pub(crate) build_id: Option<String>,
     pub(crate) parameters: Option<Json>,
     pub(crate) force: bool,
+    pub(crate) json: bool,
 }
 
 /// Sign what is said about an archive.
@@ -258,6 +262,7 @@ fn keygen() -> Command {
         .about("Make an Ed25519 key: writes it to FILE (PKCS #8 in PEM, mode 0600), prints its public half")
         .arg(file("FILE", "Where the key goes"))
         .arg(force())
+        .arg(json())
 }
 
 fn pack() -> Command {
@@ -274,6 +279,7 @@ fn pack() -> Command {
         .arg(text("build-id", "ID", "What it was built as"))
         .arg(parameters("Values for globals and maps, unless the manifest has some"))
         .arg(force())
+        .arg(json())
 }
 
 fn sign() -> Command {
@@ -369,6 +375,7 @@ fn reap() -> Command {
             "all",
             "Detach everything, as before an agent is removed",
         ))
+        .arg(json())
 }
 
 fn clear() -> Command {
@@ -380,6 +387,7 @@ fn clear() -> Command {
                 .value_parser(|text: &str| text.parse::<Digest>().map_err(|why| why.to_string()))
                 .help("SHA-256 of the archive; without it, what is held back is told"),
         )
+        .arg(json())
 }
 
 /// What the words after `programs` ask for. The parser has seen to it that what is required is there.
@@ -397,6 +405,7 @@ pub(super) fn wanted(
         "reap" => Ok(Programs::Reap {
             places: places(load(of)?),
             all: of.get_flag("all"),
+            json: of.get_flag("json"),
         }),
         "clear" => {
             let config = load(of)?;
@@ -405,6 +414,7 @@ pub(super) fn wanted(
                 state: state.ok_or_else(nothing)?,
                 host: config.host,
                 digest: get(of, "DIGEST"),
+                json: of.get_flag("json"),
             })
         }
         _ => wanted_of_files(name, of).ok_or_else(nothing),
@@ -424,6 +434,7 @@ fn wanted_of_files(name: &str, of: &ArgMatches) -> Option<Programs> {
         "keygen" => Programs::Keygen(Keygen {
             key: get(of, "FILE")?,
             force: of.get_flag("force"),
+            json: of.get_flag("json"),
         }),
         "pack" => Programs::Pack(Pack {
             object: get(of, "OBJECT")?,
@@ -433,6 +444,7 @@ fn wanted_of_files(name: &str, of: &ArgMatches) -> Option<Programs> {
             build_id: get(of, "build-id"),
             parameters: get(of, "parameters"),
             force: of.get_flag("force"),
+            json: of.get_flag("json"),
         }),
         "sign" => Programs::Sign(Box::new(wanted_signature(of)?)),
         "verify" => Programs::Verify(Verify {

@@ -232,6 +232,28 @@ fn the_metadata_for_a_registry_is_what_stands_in_the_files() {
 }
 
 #[test]
+fn pipelines_get_json_from_every_tool() {
+    let desk = Desk::new();
+    let told = |args: &[&str]| -> Value {
+        let words = [args, &["--json", "--force"]].concat();
+        serde_json::from_str(&desk.well(&words)).unwrap()
+    };
+    let key = told(&["keygen", "other.key"]);
+    assert_eq!(key["key_file"], "other.key");
+    // 32 bytes in base64.
+    assert_eq!(key["public_key"].as_str().unwrap().len(), 44);
+    let packed = told(&["pack", &object("guard"), "-o", "other.tar.zst"]);
+    let archive = std::fs::read(desk.path("other.tar.zst")).unwrap();
+    assert_eq!(packed["bytes"], archive.len());
+    let sum = Command::new("sha256sum")
+        .arg(desk.path("other.tar.zst"))
+        .output()
+        .unwrap();
+    let sum = String::from_utf8(sum.stdout).unwrap();
+    assert!(sum.starts_with(packed["sha256"].as_str().unwrap()), "{sum}");
+}
+
+#[test]
 fn nothing_is_overwritten_without_force() {
     let desk = Desk::signed();
     let pack = ["pack", &object("guard"), "-o", "guard.tar.zst"];
@@ -460,6 +482,11 @@ fn what_has_expired_is_detached_when_no_agent_runs_and_nothing_else() {
 
     let (well, said) = reap(&[]);
     assert!(well && said.contains("expired: detached\n"), "{said}");
+    let (well, as_json) = reap(&["--json"]);
+    let told: Value = serde_json::from_str(&as_json).unwrap();
+    assert!(well && told["detached"] == serde_json::json!([]), "{told}");
+    assert_eq!(told["attached"][0]["slot"], "endless");
+    assert_eq!(told["attached"][0]["seconds_left"], Value::Null);
     assert!(said.contains("endless: stays attached, no end\n"), "{said}");
     let host = bpffs.open();
     let left: Vec<String> = host

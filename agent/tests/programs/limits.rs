@@ -176,6 +176,7 @@ fn a_program_that_burns_processor_time_is_rolled_back_and_barred() {
     becomes(&agent, "hot", "running");
     let (told, _) = clear(&[]);
     assert_eq!(told, "nothing is held back\n");
+    assert_eq!(clear(&["--json"]).0, "{\"held_back\":[]}\n");
     let flood = ground.flood(9);
     goes(&agent, "hot");
     drop(flood);

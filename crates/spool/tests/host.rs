@@ -9,6 +9,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use spool::{Options, Spool};
 
@@ -33,8 +34,17 @@ impl Drop for Place {
     }
 }
 
+/// A program that another test starts has this one's files open until it has begun, and so the lock of a spool that is closed already.
 fn open(path: &Path) -> Spool {
-    Spool::open(path, Options::default()).unwrap()
+    let start = Instant::now();
+    loop {
+        match Spool::open(path, Options::default()) {
+            Err(error) if error.is_locked() && start.elapsed() < Duration::from_secs(20) => {
+                std::thread::yield_now();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 fn mode(path: &Path) -> u32 {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bpf_lifecycle::{Digest, Memory, Now, Quarantine};
+use serde_json::{Value, json};
 
 use super::{Told, host};
 use crate::cli::HostPlace;
@@ -16,6 +17,7 @@ pub(super) fn run(
     state: &Path,
     place: &HostPlace,
     digest: Option<&Digest>,
+    json: bool,
 ) -> Result<Told, String> {
     if !state.exists() {
         return Err(format!("{}: no agent was at work here", state.display()));
@@ -24,16 +26,24 @@ pub(super) fn run(
     let now = Clocks::of(&host::proc(place))?.now();
     let held = held_back(&memory(&state)?, &now);
     let Some(digest) = digest else {
-        return Ok(Told::well(list(&held)));
+        let held_back: Vec<Value> = held.iter().map(value).collect();
+        let told = json!({ "held_back": held_back });
+        return Ok(Told::well_as(json, &told, list(&held)));
     };
+    let word = |cleared: bool| json!({ "digest": digest.to_string(), "cleared": cleared });
     if !held.contains_key(digest) {
         let text = format!("{digest} is not held back\n");
-        return Ok(Told { text, well: false });
+        let told = Told::well_as(json, &word(false), text);
+        return Ok(Told {
+            well: false,
+            ..told
+        });
     }
     leave_word(&state, digest)?;
-    Ok(Told::well(format!(
+    let text = format!(
         "{digest}: an agent that runs takes this up within seconds, else the next one at its start\n"
-    )))
+    );
+    Ok(Told::well_as(json, &word(true), text))
 }
 
 /// What is known of a digest that does not run.
@@ -54,6 +64,18 @@ fn held_back(memory: &Memory, now: &Now) -> BTreeMap<Digest, Held> {
         held.entry(*digest).or_default().barred = Some((*quarantine, left));
     }
     held
+}
+
+fn value((digest, held): (&Digest, &Held)) -> Value {
+    json!({
+        "digest": digest.to_string(),
+        "rolled_back_as": held.artifacts,
+        "barred": held.barred.map(|(quarantine, left)| json!({
+            "seconds_left": left,
+            "reason": bar(quarantine.reason),
+            "times": quarantine.count,
+        })),
+    })
 }
 
 fn list(held: &BTreeMap<Digest, Held>) -> String {

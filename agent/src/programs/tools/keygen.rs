@@ -1,6 +1,7 @@
 //! `programs keygen`: a key that signs.
 
 use bpf_artifact::SigningKey;
+use serde_json::json;
 
 use super::Told;
 use super::output::{self, Readers};
@@ -11,5 +12,6 @@ pub(super) fn run(wanted: &Keygen) -> Result<Told, String> {
     output::write(&wanted.key, pem.as_bytes(), Readers::Owner, wanted.force)?;
     let public = key.public_key().to_base64();
     let public = public.ok_or("the key has no short text")?;
-    Ok(Told::well(format!("{public}\n")))
+    let told = json!({ "key_file": wanted.key, "public_key": public });
+    Ok(Told::well_as(wanted.json, &told, format!("{public}\n")))
 }

@@ -12,6 +12,8 @@ mod reap;
 mod sign;
 mod verify;
 
+use serde_json::Value;
+
 use crate::cli::programs_command::Programs;
 
 /// What a tool has to say.
@@ -25,6 +27,11 @@ pub(crate) struct Told {
 impl Told {
     fn well(text: String) -> Self {
         Self { text, well: true }
+    }
+
+    /// For programs or for people.
+    fn well_as(json: bool, value: &Value, text: String) -> Self {
+        Self::well(if json { format!("{value}\n") } else { text })
     }
 }
 
@@ -40,7 +47,8 @@ pub(crate) fn run(wanted: &Programs) -> Result<Told, String> {
             state,
             host,
             digest,
-        } => clear::run(state, host, digest.as_ref()),
-        Programs::Reap { places, all } => reap::run(places, *all),
+            json,
+        } => clear::run(state, host, digest.as_ref(), *json),
+        Programs::Reap { places, all, json } => reap::run(places, *all, *json),
     }
 }

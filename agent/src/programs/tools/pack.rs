@@ -2,7 +2,7 @@
 
 use bpf_artifact::{Digest, Limits, Metadata, inspect_object, pack};
 use bpf_host::ScannedObject;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Told;
 use super::input;
@@ -30,12 +30,14 @@ pub(super) fn run(wanted: &Pack) -> Result<Told, String> {
     };
     let archive = pack(&object, &metadata).map_err(|error| format!("{path}: {error}"))?;
     output::write(&wanted.archive, &archive, Readers::All, wanted.force)?;
-    Ok(Told::well(format!(
-        "{}: {} bytes, sha256 {}\n",
-        wanted.archive.display(),
+    let (place, bytes, digest) = (
+        wanted.archive.display().to_string(),
         archive.len(),
-        Digest::of(&archive)
-    )))
+        Digest::of(&archive).to_string(),
+    );
+    let text = format!("{place}: {bytes} bytes, sha256 {digest}\n");
+    let told = json!({ "archive": place, "bytes": bytes, "sha256": digest });
+    Ok(Told::well_as(wanted.json, &told, text))
 }
 
 /// Whether the object has what the parameters name; types and ranges are looked at when it is loaded.

@@ -4,46 +4,89 @@ use std::time::Duration;
 
 use bpf_host::{Host, LocalPolicy, Status};
 use rustix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
 
 use super::{Told, host};
 use crate::cli::programs_command::Places;
 
-pub(super) fn run(wanted: &Places, all: bool) -> Result<Told, String> {
+pub(super) fn run(wanted: &Places, all: bool, json: bool) -> Result<Told, String> {
+    let nothing = |why: String| Ok(Told::well_as(json, &Reaped::default().value(), why));
     let Some(pins) = &wanted.pins else {
-        return Ok(Told::well(
-            "no program outlives the agent here\n".to_owned(),
-        ));
+        return nothing("no program outlives the agent here\n".to_owned());
     };
     if !pins.is_dir() {
-        return Ok(Told::well(format!(
-            "{}: nothing was left attached\n",
-            pins.display()
-        )));
+        return nothing(format!("{}: nothing was left attached\n", pins.display()));
     }
     let places = host::places(&wanted.host, Some(pins));
     let mut kernel = Host::open(places, LocalPolicy::default()).map_err(|e| e.to_string())?;
-    let mut text = String::new();
     let mended = kernel.recovery();
-    for what in mended.removed.iter().chain(&mended.repaired) {
-        text.push_str(&format!("{what}: left unfinished by a crash, mended\n"));
-    }
+    let mended = mended.removed.iter().chain(&mended.repaired);
+    let mended = mended.map(ToString::to_string).collect();
     let now = since_boot();
     let due = |status: &Status| all || status.deadline.is_some_and(|deadline| deadline <= now);
-    let reaped = kernel.reap(due);
-    if let Ok(slots) = &reaped {
-        text.extend(slots.iter().map(|slot| format!("{slot}: detached\n")));
+    let (detached, failure) = match kernel.reap(due) {
+        Ok(slots) => (slots.iter().map(ToString::to_string).collect(), None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    let left = |status: Status| {
+        let left = status.deadline.map(|deadline| deadline.saturating_sub(now));
+        (status.slot.to_string(), left.map(|left| left.as_secs()))
+    };
+    let reaped = Reaped {
+        mended,
+        detached,
+        attached: kernel.status().into_iter().map(left).collect(),
+    };
+    match failure {
+        None => Ok(Told::well_as(json, &reaped.value(), reaped.text())),
+        Some(error) => Err(format!(
+            "{}not everything could be detached: {error}",
+            reaped.lines()
+        )),
     }
-    for status in kernel.status() {
-        let left = match status.deadline {
-            Some(deadline) => format!("{} s left", deadline.saturating_sub(now).as_secs()),
-            None => "no end".to_owned(),
-        };
-        text.push_str(&format!("{}: stays attached, {left}\n", status.slot));
+}
+
+/// What was done, and what is left.
+#[derive(Default)]
+struct Reaped {
+    /// Left unfinished by a crash.
+    mended: Vec<String>,
+    detached: Vec<String>,
+    /// With the seconds it has left; `None`: no end.
+    attached: Vec<(String, Option<u64>)>,
+}
+
+impl Reaped {
+    fn text(&self) -> String {
+        let lines = self.lines();
+        if lines.is_empty() {
+            return "nothing is attached\n".to_owned();
+        }
+        lines
     }
-    match reaped {
-        Ok(_) if text.is_empty() => Ok(Told::well("nothing is attached\n".to_owned())),
-        Ok(_) => Ok(Told::well(text)),
-        Err(error) => Err(format!("{text}not everything could be detached: {error}")),
+
+    fn lines(&self) -> String {
+        let mended = self.mended.iter();
+        let mended = mended.map(|what| format!("{what}: left unfinished by a crash, mended\n"));
+        let detached = self
+            .detached
+            .iter()
+            .map(|slot| format!("{slot}: detached\n"));
+        let attached = self.attached.iter().map(|(slot, left)| match left {
+            Some(left) => format!("{slot}: stays attached, {left} s left\n"),
+            None => format!("{slot}: stays attached, no end\n"),
+        });
+        mended.chain(detached).chain(attached).collect()
+    }
+
+    fn value(&self) -> Value {
+        let attached =
+            |(slot, left): &(String, Option<u64>)| json!({ "slot": slot, "seconds_left": left });
+        json!({
+            "mended": self.mended,
+            "detached": self.detached,
+            "attached": self.attached.iter().map(attached).collect::<Vec<_>>(),
+        })
     }
 }
 
