@@ -71,6 +71,11 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.run("stop");
         let _ = std::fs::remove_file(&self.script);
+        // OpenRC gives every service a cgroup and leaves it there.
+        let name = self.script.file_name().unwrap_or_default();
+        for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+            let _ = std::fs::remove_dir(Path::new(root).join(name));
+        }
         if self.booted_here {
             let _ = std::fs::remove_file(SOFTLEVEL);
         }

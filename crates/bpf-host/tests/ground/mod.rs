@@ -11,6 +11,7 @@
     reason = "a failing test is meant to stop; not every test uses everything; namespaces are left by unsafe calls"
 )]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub fn is_root() -> bool {
 pub struct Ground {
     pub folder: PathBuf,
     peer: Option<Peer>,
+    /// What the kernel keeps until somebody takes it away.
+    cgroups: RefCell<Vec<PathBuf>>,
 }
 
 /// A thread in another network, at the other end of a cable.
@@ -112,7 +115,11 @@ impl Ground {
             fs::create_dir(&place).unwrap();
             rustix::mount::mount(kind, &place, kind, MountFlags::empty(), None).unwrap();
         }
-        Some(Self { folder, peer: None })
+        Some(Self {
+            folder,
+            peer: None,
+            cgroups: RefCell::default(),
+        })
     }
 
     pub fn peer(&self) -> &Peer {
@@ -132,6 +139,7 @@ impl Ground {
         let name = unique();
         let path = self.folder.join("cgroup").join(&name);
         fs::create_dir(&path).unwrap();
+        self.cgroups.borrow_mut().push(path.clone());
         (path, format!("/{name}"))
     }
 
@@ -148,6 +156,9 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
+        for cgroup in self.cgroups.take() {
+            let _ = fs::remove_dir(cgroup);
+        }
         for name in ["bpf", "cgroup", "tracing"] {
             let _ =
                 rustix::mount::unmount(self.folder.join(name), rustix::mount::UnmountFlags::DETACH);
