@@ -836,7 +836,7 @@ switch_program() {
 
 start_and_judge() {
     if [ -z "$live" ]; then
-        say "installed as $service; nothing was started"
+        if [ -n "$dry" ]; then say "would be installed as $service, and not started"; else say "installed as $service; nothing was started"; fi
         return
     fi
     about_role "$role"
