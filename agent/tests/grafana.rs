@@ -18,14 +18,12 @@ mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use parts::{Agent, Api, PATIENCE, ask, folder, free_port, wait_for};
+use parts::{Agent, Api, Holder, PATIENCE, ask, folder, free_port, wait_for};
 use serde_json::Value;
 use sigma_lab::Role;
 
@@ -540,36 +538,6 @@ fn promtool_accepts_the_scrape_job_of_the_readme() {
     std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
 }
 
-/// A program that does nothing but hold a listening socket, under the name of a known one.
-struct Holder {
-    child: Child,
-    place: PathBuf,
-}
-
-impl Holder {
-    fn start(name: &str) -> Self {
-        let place = folder("holder");
-        let program = place.join(name);
-        std::fs::copy("/bin/sleep", &program).unwrap();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // As its standard input the socket is the holder's alone.
-        let child = Command::new(&program)
-            .arg("600")
-            .stdin(Stdio::from(OwnedFd::from(listener)))
-            .spawn()
-            .unwrap();
-        Self { child, place }
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.place);
-    }
-}
-
 /// A real Prometheus that scrapes the given ports each second and has our rules.
 struct Prometheus {
     child: Child,
@@ -782,7 +750,7 @@ fn every_expression_answers_in_a_real_prometheus() {
         return;
     };
     let start = Instant::now();
-    let _holders = ["envoy", "nginx"].map(Holder::start);
+    let _holders = ["envoy", "nginx"].map(|name| Holder::start(name.as_ref()));
     let api = Api::start();
     let agents = [host(&api, "vps-a"), host(&api, "vps-b")];
     let prometheus = Prometheus::start(command, &[agents[0].port, agents[1].port]);

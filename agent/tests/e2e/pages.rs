@@ -1,13 +1,13 @@
 //! The metrics page under the eyes of those who read such pages for a living: our lint, promtool, and the official strict parser.
 
+use std::ffi::OsStr;
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use promexport::{Format, lint};
 
-use crate::parts::{Agent, ask, folder};
+use crate::parts::{Agent, Holder, ask};
 use crate::ports::scanning;
 
 const STRICT: &str = "import sys\n\
@@ -93,14 +93,7 @@ fn of_other_hosts() {
 /// A process can call itself anything: the page has to stay readable all the same.
 #[test]
 fn of_a_host_with_evil_names() {
-    let name = std::ffi::OsStr::from_bytes(b"evil\xff\"\n\\x");
-    let place = folder("evil").join(name);
-    std::fs::copy("/bin/sleep", &place).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-    // The kernel names a process after the file that it runs; this one holds our socket.
-    let mut holder = Command::new(&place).arg("60").spawn().unwrap();
-    drop(listener);
+    let _holder = Holder::start(OsStr::from_bytes(b"evil\xff\"\n\\x"));
     let agent = scanning(&["--port-scan-range", "1024-65535"]);
     check(&agent);
     let told = page(&agent, "text/plain");
@@ -108,6 +101,4 @@ fn of_a_host_with_evil_names() {
         told.contains("process=\"evil\u{fffd}\\\"\\n\\\\x\""),
         "{told}"
     );
-    holder.kill().unwrap();
-    holder.wait().unwrap();
 }

@@ -1,7 +1,9 @@
 //! What the tests are made of: the agent as a process, the lab as its API, and a server that plays given bytes.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -207,6 +209,39 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A program that does nothing but hold a listening socket, under a name of one's choice.
+pub(crate) struct Holder {
+    child: Child,
+    place: PathBuf,
+}
+
+impl Holder {
+    pub(crate) fn start(name: &OsStr) -> Self {
+        let place = folder("holder");
+        // The kernel names a process after the file that it runs.
+        let program = place.join(name);
+        // By another process: a file that this one, or a process that it starts right now, has open for writing cannot be started.
+        let copy = Command::new("cp").arg("/bin/sleep").arg(&program).status();
+        assert!(copy.unwrap().success());
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // As its standard input the socket is the holder's alone.
+        let child = Command::new(&program)
+            .arg("600")
+            .stdin(Stdio::from(OwnedFd::from(listener)))
+            .spawn()
+            .unwrap();
+        Self { child, place }
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.place);
     }
 }
 

@@ -85,7 +85,12 @@ fn child() {
 
 fn as_nobody(ground: &Ground, role: &str, capabilities: &str) {
     let binary = ground.folder.join("tests");
-    std::fs::copy(std::env::current_exe().unwrap(), &binary).unwrap();
+    // By another process: a file that this one, or a process that it starts right now, has open for writing cannot be started.
+    let copy = Command::new("cp")
+        .arg(std::env::current_exe().unwrap())
+        .arg(&binary)
+        .status();
+    assert!(copy.unwrap().success());
     let output = Command::new("setpriv")
         .args([
             "--reuid=65534",

@@ -71,16 +71,20 @@ fn run_from(program: &PathBuf, test: &str, user: Option<u32>) -> Output {
 }
 
 fn readable_copy() -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     static NUMBER: AtomicU32 = AtomicU32::new(0);
 
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = std::env::temp_dir().join(format!("confine-{}-{number}", std::process::id()));
-    std::fs::copy(std::env::current_exe().unwrap(), &path).ok()?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).ok()?;
-    Some(path)
+    // By another process: a file that this one has open for writing cannot be started, nor while a process that another test starts right
+    // now still has it open.
+    let copy = Command::new("install")
+        .args(["-m", "755"])
+        .arg(std::env::current_exe().unwrap())
+        .arg(&path)
+        .status();
+    copy.is_ok_and(|status| status.success()).then_some(path)
 }
 
 fn text(output: &Output) -> String {
