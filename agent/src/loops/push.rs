@@ -255,8 +255,9 @@ impl<D: Delivery> Backfiller<D> {
         sample.hostname = self.outbox.hostname();
         match self.delivery.deliver(sample.to_json(None)).await {
             Ok(_) => {
-                self.outbox.backlog.pass(&waiting).await;
+                // Counted first: who sees an empty backlog sees where it went.
                 self.outbox.backfilled(true);
+                self.outbox.backlog.pass(&waiting).await;
                 Ok(())
             }
             Err(refusal) if refusal.why == Why::Body => {
@@ -265,8 +266,8 @@ impl<D: Delivery> Backfiller<D> {
                     error = refusal.message,
                     "a sample of the backlog is refused"
                 );
-                self.outbox.backlog.pass(&waiting).await;
                 self.outbox.backfilled(false);
+                self.outbox.backlog.pass(&waiting).await;
                 Ok(())
             }
             Err(refusal) => {
