@@ -69,6 +69,21 @@ impl Browser {
         self.ask("POST", "/url", &json!({ "url": url }));
     }
 
+    /// The handle of the tab that is seen.
+    pub(crate) fn window(&self) -> Value {
+        self.ask("GET", "/window", &json!({}))
+    }
+
+    /// A tab in front of the one that was seen.
+    pub(crate) fn another_tab(&self) {
+        let tab = self.ask("POST", "/window/new", &json!({ "type": "tab" }));
+        self.switch(&tab["handle"]);
+    }
+
+    pub(crate) fn switch(&self, window: &Value) {
+        self.ask("POST", "/window", &json!({ "handle": window }));
+    }
+
     /// What a piece of script in the page returns.
     pub(crate) fn get(&self, script: &str) -> Value {
         self.ask(

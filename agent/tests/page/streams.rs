@@ -1,7 +1,7 @@
 //! Streams without a browser: how many there can be, what they cost others, and how they end.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Instant;
 
 use crate::browser::Browser;
@@ -102,4 +102,68 @@ fn a_page_that_finds_no_stream_asks_again_and_again() {
     let before = known().unwrap();
     wait_for("newer figures", || (known()? > before).then_some(()));
     drop(open);
+}
+
+#[test]
+fn a_page_that_nobody_sees_lets_the_agent_rest() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let host = HostFiles::new("db-2", "/srv");
+    let agent = host.agent(free_port());
+    let next = || agent.task("history")["next_run_in_seconds"].as_f64();
+    browser.open(agent.port);
+    browser.live();
+    let page = browser.window();
+    wait_for("readings for the page", || {
+        next().is_none_or(|seconds| seconds <= 2.0).then_some(())
+    });
+    browser.another_tab();
+    wait_for("rest", || (next()? > 3.0).then_some(()));
+    browser.switch(&page);
+    browser.live();
+    let known = || browser.module("charts", "it.series.points.length").as_u64();
+    let before = known().unwrap();
+    wait_for("newer figures", || (known()? > before).then_some(()));
+    assert_eq!(browser.log(), Vec::<String>::new());
+}
+
+/// Something between browser and agent that hands an answer on when it is whole, as some proxies do: a stream never is.
+fn hold_back(agent: u16) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut client = BufReader::new(client);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    if client.read_line(&mut head).unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                let head = head.replace("onnection: keep-alive", "onnection: close");
+                let mut server = connect(agent);
+                let mut answer = Vec::new();
+                let whole = server
+                    .write_all(head.as_bytes())
+                    .and_then(|()| server.read_to_end(&mut answer));
+                // Whoever has given up waiting is told nothing.
+                let _ = whole.and_then(|_| client.get_mut().write_all(&answer));
+            });
+        }
+    });
+    port
+}
+
+#[test]
+fn a_page_behind_something_that_holds_streams_back_asks_instead() {
+    let Some(browser) = Browser::start() else {
+        return;
+    };
+    let host = HostFiles::new("db-2", "/srv");
+    let agent = host.agent(free_port());
+    browser.open(hold_back(agent.port));
+    browser.shows("#link", "live, every 5 s");
+    browser.shows("#disks", "/srv");
 }

@@ -75,6 +75,9 @@ export function connect({ hear, tell, known }) {
     try {
       const answer = await ask([], stop.signal);
       return await hearAll(answer.body, listening);
+    } catch (error) {
+      if (stop.signal.aborted) return false; // not even the beginning of an answer came through
+      throw error;
     } finally {
       clearTimeout(silence);
       clearTimeout(unseen);
