@@ -1,4 +1,4 @@
-//! Streams without a browser: how many there can be, what they cost others, and how they end.
+//! Streams: how many there can be, what they cost others, how they end, and what a page does that has none.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
